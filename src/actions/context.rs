@@ -1,0 +1,120 @@
+//! What an action sees of the world.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Clock;
+use crate::cloud::Cloud;
+use crate::host::HostShell;
+use crate::model::{HostName, InstanceId, RunId, Service, StepId, UnitName};
+use crate::plan::{PlannedHost, Rollout};
+use crate::run::event::{Intent, LeavingInstance};
+
+/// Everything an action may use: ports, clock, progress, and what is known of its host and step.
+pub struct StepContext<'a> {
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub step: &'a StepId,
+    /// From 1.
+    pub attempt: u32,
+    /// What is executed.
+    pub rollout: &'a Rollout,
+    /// The host that the step belongs to.
+    pub host: &'a PlannedHost,
+    /// What earlier steps of this host left.
+    pub memory: &'a HostMemory,
+    /// For a move: the instance and the chosen target.
+    pub leaving: Option<(&'a LeavingInstance, &'a HostName)>,
+    /// The intent recorded by an earlier process or attempt of this step.
+    pub intent: Option<&'a Intent>,
+    /// The cloud.
+    pub cloud: &'a dyn Cloud,
+    /// The way to hosts.
+    pub shell: &'a dyn HostShell,
+    /// The time.
+    pub clock: &'a dyn Clock,
+    /// Where progress goes.
+    pub progress: &'a dyn ProgressSink,
+    /// How often things in flight are looked at.
+    pub poll: Duration,
+    /// How long each kind of wait may take at most.
+    pub patience: &'a Patience,
+}
+
+/// Limits on waiting. Every wait has one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Patience {
+    /// For a migration: this much per GiB of memory and disk, with at least 2 GiB counted. Nova's own default for
+    /// `live_migration_completion_timeout` is 800 s per GiB; shorter would abort what Nova considers healthy.
+    pub migration_per_gib: Duration,
+    /// For a package job.
+    pub packages: Duration,
+    /// From the order to reboot until the new boot answers.
+    pub reboot: Duration,
+    /// From the new boot until nova-compute reports.
+    pub service: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            migration_per_gib: Duration::from_secs(800),
+            packages: Duration::from_secs(45 * 60),
+            // Servers with much memory take 15 minutes in POST; 30 is what peers use as well.
+            reboot: Duration::from_secs(30 * 60),
+            service: Duration::from_secs(10 * 60),
+        }
+    }
+}
+
+/// What earlier steps of a host left for later ones; a fold of their outputs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostMemory {
+    /// The service before we disabled it.
+    pub service_before: Option<Service>,
+    /// Instances that stay through the reboot.
+    pub staying: Vec<InstanceId>,
+    /// Whether the fence is up.
+    pub fenced: bool,
+    /// The boot that ended and the boot that began.
+    pub boots: Option<(String, String)>,
+}
+
+impl HostMemory {
+    /// The unit name of a job of `step` in `run`: unique, short and safe for systemd.
+    pub fn unit(run: RunId, step: &StepId) -> UnitName {
+        let clean: String =
+            step.as_str().chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' }).collect();
+        UnitName::new(format!("fleetmend-{run}-{clean}"))
+    }
+}
+
+/// Volatile news of a step; may be dropped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Which step.
+    pub step: StepId,
+    /// What.
+    pub kind: ProgressKind,
+}
+
+/// News of a step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProgressKind {
+    /// Share of a migration's memory that is across, 0 to 100; may fall back when pages are sent again.
+    Migration {
+        /// 0 to 100.
+        percent: u8,
+    },
+    /// What it is doing or waiting for.
+    Doing(String),
+}
+
+/// Takes progress.
+pub trait ProgressSink: Send + Sync {
+    /// Reports, without waiting.
+    fn report(&self, progress: Progress);
+}

@@ -1,0 +1,38 @@
+//! Actions: what a step does to the world, and how it is known that it was done. One file a kind.
+//!
+//! An action changes the world only through its [`StepContext`].
+
+mod context;
+mod error;
+
+use async_trait::async_trait;
+
+pub use context::{HostMemory, Patience, Progress, ProgressKind, ProgressSink, StepContext};
+pub use error::{ErrorClass, StepError};
+
+use crate::run::event::{Intent, StepOutput};
+
+/// One kind of step.
+#[async_trait]
+pub trait Action: Send + Sync {
+    /// Is it so already? Changes nothing. Also called first after a crash, with the intent that was recorded then
+    /// in [`StepContext::intent`]: adopts what is in flight by answering `InFlight`.
+    async fn probe(&self, cx: &StepContext<'_>) -> Result<Probe, StepError>;
+
+    /// Does it. May run again after a crash at any point.
+    async fn apply(&self, cx: &StepContext<'_>, intent: &Intent) -> Result<(), StepError>;
+
+    /// Waits until it is so, reporting progress; fails with a class when it will not be.
+    async fn verify(&self, cx: &StepContext<'_>, intent: &Intent) -> Result<StepOutput, StepError>;
+}
+
+/// What a probe found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// It is so: nothing to do.
+    Done(StepOutput),
+    /// It is to be done; recorded before `apply`.
+    Needed(Intent),
+    /// An earlier attempt's effect is under way: go to `verify`.
+    InFlight(Intent),
+}

@@ -1,0 +1,91 @@
+//! Port: what fleetmend asks of a cloud, in its own types.
+//!
+//! [`Compute`] is Nova, [`Placement`] is Placement. Adapters: `openstack` (the real thing), `sim::ports` (in-process).
+//! A 202 answer means nothing here: methods that change something return when the request was *accepted*; whether
+//! it happened is for the caller to observe.
+
+mod error;
+mod types;
+
+use async_trait::async_trait;
+
+pub use error::{CloudError, CloudErrorKind};
+pub use types::{
+    Accepted, Aggregate, Allocation, ComputeService, Hypervisor, InstanceAction, InstanceActionEvent, Migration,
+    MigrationKind, MigrationProgress, MigrationStatus, MigrationsQuery, PowerState, Provider, Server, ServersQuery,
+};
+
+use crate::model::{Group, HostName, InstanceId, ServiceId};
+
+/// Result of a call to the cloud.
+pub type CloudResult<T> = Result<T, CloudError>;
+
+/// Both services of one region.
+pub trait Cloud: Compute + Placement {
+    /// The region's name in the catalog.
+    fn region(&self) -> &str;
+
+    /// What was asked so far, for the cost line of a report.
+    fn cost(&self) -> ApiCost;
+}
+
+/// Requests sent since the session began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ApiCost {
+    /// All requests, repeats included.
+    pub requests: u64,
+    /// Repeats after a failure.
+    pub retries: u64,
+}
+
+/// Nova.
+#[async_trait]
+pub trait Compute: Send + Sync {
+    /// All nova-compute services.
+    async fn services(&self) -> CloudResult<Vec<ComputeService>>;
+    /// Takes a service out of service; idempotent. `reason` replaces any former one.
+    async fn disable_service(&self, id: &ServiceId, reason: &str) -> CloudResult<Accepted>;
+    /// Puts a service into service; idempotent, clears the reason.
+    async fn enable_service(&self, id: &ServiceId) -> CloudResult<Accepted>;
+    /// All hypervisors with their details.
+    async fn hypervisors(&self) -> CloudResult<Vec<Hypervisor>>;
+    /// All host aggregates.
+    async fn aggregates(&self) -> CloudResult<Vec<Aggregate>>;
+    /// All server groups of all projects.
+    async fn server_groups(&self) -> CloudResult<Vec<Group>>;
+    /// Servers of all projects, every page.
+    async fn servers(&self, query: &ServersQuery) -> CloudResult<Vec<Server>>;
+    /// One server; `NotFound` when it is gone.
+    async fn server(&self, id: InstanceId) -> CloudResult<Server>;
+    /// Migration records, every page, newest first.
+    async fn migrations(&self, query: &MigrationsQuery) -> CloudResult<Vec<Migration>>;
+    /// Progress of a migration in flight; `None` when it is not (or not yet, or no longer) listed.
+    async fn migration_progress(&self, server: InstanceId, migration: u64) -> CloudResult<Option<MigrationProgress>>;
+    /// Asks for a live migration, with `block_migration: auto`. Not repeated by the adapter after it may have arrived.
+    async fn live_migrate(&self, server: InstanceId, target: Option<&HostName>) -> CloudResult<Accepted>;
+    /// Asks for a cold migration. Not repeated by the adapter after it may have arrived.
+    async fn cold_migrate(&self, server: InstanceId, target: Option<&HostName>) -> CloudResult<Accepted>;
+    /// Confirms a cold migration or resize in VERIFY_RESIZE.
+    async fn confirm_resize(&self, server: InstanceId) -> CloudResult<Accepted>;
+    /// Aborts a live migration that is queued or in flight.
+    async fn abort_migration(&self, server: InstanceId, migration: u64) -> CloudResult<Accepted>;
+    /// Lets a live migration pause the guest, or go post-copy, to finish.
+    async fn force_complete(&self, server: InstanceId, migration: u64) -> CloudResult<Accepted>;
+    /// Stops a server.
+    async fn stop(&self, server: InstanceId) -> CloudResult<Accepted>;
+    /// Starts a server.
+    async fn start(&self, server: InstanceId) -> CloudResult<Accepted>;
+    /// A server's actions with their events, newest first.
+    async fn instance_actions(&self, server: InstanceId) -> CloudResult<Vec<InstanceAction>>;
+}
+
+/// Placement.
+#[async_trait]
+pub trait Placement: Send + Sync {
+    /// All resource providers with inventory, usage, traits and aggregates.
+    async fn providers(&self) -> CloudResult<Vec<Provider>>;
+    /// The provider of one compute host, by name.
+    async fn provider(&self, host: &HostName) -> CloudResult<Option<Provider>>;
+    /// Allocations against one provider: consumer and resources.
+    async fn allocations(&self, provider: &str) -> CloudResult<Vec<Allocation>>;
+}

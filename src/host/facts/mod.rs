@@ -1,0 +1,1 @@
+//! Pure parsers of what hosts print: raw sections in, [`crate::model::HostFacts`] out.

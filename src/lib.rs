@@ -1,0 +1,21 @@
+//! Rolling remediation for OpenStack compute fleets: brings every compute host of a region from vulnerable to proven
+//! mitigated without losing an instance.
+//!
+//! ```text
+//! clouds.yaml ─► inventory ─► Region ─┐
+//! ssh hosts   ─► facts ──────────────┤► assess ─► verdicts ─► plan ─► rollout ─► show / diff / dry-run
+//! remedy, policy ────────────────────┘                                    │
+//!                                                                         ▼
+//!                  journal ◄─ run (decide → step → event) ◄─ workflow graph
+//! ```
+//!
+//! Each module's head says its purpose, what it does not do, and who calls it.
+
+pub mod actions;
+pub mod clock;
+pub mod cloud;
+pub mod host;
+pub mod model;
+pub mod plan;
+pub mod remedy;
+pub mod run;

@@ -1,0 +1,3 @@
+//! fleetmend: rolling remediation for OpenStack compute fleets.
+
+fn main() {}

@@ -1,0 +1,164 @@
+//! Facts of a host, as `host::facts` parsed them. Absent means not seen.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What was read on a host in one round trip.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HostFacts {
+    /// The host's clock when it was read; never compared with another machine's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_at: Option<Timestamp>,
+    /// `/etc/os-release`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub os: Option<OsRelease>,
+    /// Processor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<Cpu>,
+    /// `uname -r`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
+    /// The kernel that the next boot takes, where the boot loader tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_kernel: Option<String>,
+    /// `/proc/cmdline`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command_line: Option<String>,
+    /// `/proc/sys/kernel/random/boot_id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
+    /// Seconds since boot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uptime_s: Option<u64>,
+    /// Installed packages that were asked for; one entry per installed version.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<Package>,
+    /// `/sys/devices/system/cpu/vulnerabilities/*`, first line of each; `None` when the folder could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vulnerabilities: Option<BTreeMap<String, String>>,
+    /// Lines of `dmesg` that speak of a vulnerability, oldest first; `None` when dmesg could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_log: Option<Vec<String>>,
+    /// What libvirt says that guests can get.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain_capabilities: Option<DomainCapabilities>,
+    /// Domains on the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domains: Option<Vec<Domain>>,
+    /// nova.conf as oslo.config resolves it, by section and option; only the options that remedies ask about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nova_conf: Option<BTreeMap<String, BTreeMap<String, Vec<String>>>>,
+    /// State of the nova-compute unit as systemd says it, for example `active`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compute_unit: Option<String>,
+    /// Parts of the collection that failed, by part, with the host's words.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unread: BTreeMap<String, String>,
+}
+
+/// `/etc/os-release`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OsRelease {
+    /// `ID`, for example `rhel`.
+    pub id: String,
+    /// `VERSION_ID`, for example `8.4`.
+    #[serde(default)]
+    pub version_id: String,
+    /// `ID_LIKE`, split.
+    #[serde(default)]
+    pub id_like: Vec<String>,
+    /// `PRETTY_NAME`.
+    #[serde(default)]
+    pub pretty_name: String,
+}
+
+/// Processor.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cpu {
+    /// `vendor_id`, for example `GenuineIntel`.
+    pub vendor: String,
+    /// `model name`.
+    #[serde(default)]
+    pub model: String,
+    /// `microcode` revision, for example `0xb000036`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub microcode: Option<String>,
+    /// `flags`.
+    #[serde(default)]
+    pub flags: Vec<String>,
+}
+
+/// One installed version of a package.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Package {
+    /// Name.
+    pub name: String,
+    /// `[epoch:]version[-release]`, in the words of its manager.
+    pub version: String,
+    /// Architecture.
+    #[serde(default)]
+    pub arch: String,
+    /// Whose rule orders its versions.
+    pub manager: PackageManager,
+}
+
+/// A package database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PackageManager {
+    /// rpm, through dnf or yum.
+    Rpm,
+    /// dpkg, through apt.
+    Dpkg,
+}
+
+/// What `virsh domcapabilities` says of CPU models.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainCapabilities {
+    /// Features of the host-model CPU with their policy (`require`, `disable`).
+    #[serde(default)]
+    pub host_model: BTreeMap<String, String>,
+    /// Named models that are usable.
+    #[serde(default)]
+    pub models: Vec<String>,
+}
+
+/// A libvirt domain.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Domain {
+    /// UUID, the instance's id under Nova.
+    pub id: String,
+    /// Name, for example `instance-0000002a`.
+    pub name: String,
+    /// State.
+    pub state: DomainState,
+}
+
+/// State of a domain, as `virsh domstate` words it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DomainState {
+    /// Runs, is blocked or shuts down.
+    Running,
+    /// Paused, or suspended in memory: it would be lost.
+    Paused,
+    /// Shut off.
+    ShutOff,
+    /// Crashed.
+    Crashed,
+    /// Any other word: counts as running wherever that is the careful reading.
+    Other,
+}
+
+impl DomainState {
+    /// Whether a reboot of the host would end something.
+    pub fn would_be_lost(self) -> bool {
+        match self {
+            Self::Running | Self::Paused | Self::Other => true,
+            Self::ShutOff | Self::Crashed => false,
+        }
+    }
+}

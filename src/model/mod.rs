@@ -1,0 +1,30 @@
+//! Pure data that every room shares: ids, the region, hosts, instances, policy.
+//!
+//! Knows no IO and no clock. Whatever can be said without a network is said here.
+
+mod facts;
+mod ids;
+mod mark;
+mod policy;
+mod region;
+mod resources;
+mod status;
+mod units;
+
+pub use facts::{Cpu, Domain, DomainCapabilities, DomainState, HostFacts, OsRelease, Package, PackageManager};
+pub use ids::{
+    Digest, GroupId, HostName, InstanceId, ProjectId, RequestId, RolloutId, RunId, ServiceId, StepId, UnitName,
+    ZoneName,
+};
+pub use mark::Mark;
+pub use policy::{
+    Canary, Drift, Estimate, FailureBudget, Headroom, HeadroomZone, InstanceHandling, InstanceRules, KeepUp, Limit,
+    Limits, NewInstances, Objective, Policy, PolicyKind, Prefer, Window,
+};
+pub use region::{
+    Gap, GapKind, Group, GroupPolicy, GroupRules, Host, HostIdentity, Instance, Region, RegionKind, Service,
+    ServiceState, ServiceStatus,
+};
+pub use resources::Resources;
+pub use status::InstanceStatus;
+pub use units::{Percent, Rate, Span};

@@ -1,0 +1,260 @@
+//! The region: what Nova, Placement and the hosts said at one time.
+//!
+//! The serialized form is `region.json`; what is unknown is absent, never guessed.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{GroupId, HostFacts, HostName, InstanceId, InstanceStatus, ProjectId, Resources, ServiceId, ZoneName};
+
+/// The file kind of a region snapshot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RegionKind {
+    /// The only value.
+    #[default]
+    Region,
+}
+
+/// A snapshot of one region.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Region {
+    /// Version of the file format; 1.
+    pub format: u32,
+    /// Always `region`.
+    pub kind: RegionKind,
+    /// When the snapshot was begun.
+    pub taken_at: Timestamp,
+    /// The region's name in Keystone's catalog.
+    pub region: String,
+    /// Compute hosts in order of name.
+    pub hosts: Vec<Host>,
+    /// Instances of all projects in order of id.
+    pub instances: Vec<Instance>,
+    /// Server groups.
+    #[serde(default)]
+    pub groups: Vec<Group>,
+    /// What could not be seen.
+    #[serde(default)]
+    pub gaps: Vec<Gap>,
+}
+
+/// A compute host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Host {
+    /// Nova's name for it.
+    pub host: HostName,
+    /// Availability zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<ZoneName>,
+    /// Rack, where an aggregate's metadata names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rack: Option<String>,
+    /// Host aggregates by name.
+    #[serde(default)]
+    pub aggregates: Vec<String>,
+    /// Placement traits of its resource provider.
+    #[serde(default)]
+    pub traits: Vec<String>,
+    /// Nova cell, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cell: Option<String>,
+    /// Hypervisor type as Nova says it, for example `QEMU`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hypervisor: Option<String>,
+    /// Which machine this is.
+    #[serde(default)]
+    pub identity: HostIdentity,
+    /// Its nova-compute service.
+    pub service: Service,
+    /// What may be allocated: (total − reserved) × ratio.
+    #[serde(default)]
+    pub capacity: Resources,
+    /// What was read on the host itself.
+    #[serde(default)]
+    pub facts: HostFacts,
+}
+
+/// Which machine a host is: checked inside every command that changes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostIdentity {
+    /// `/etc/machine-id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_id: Option<String>,
+    /// Nova's own host name on it: `[DEFAULT] host` of nova.conf, or the host's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nova_host: Option<String>,
+    /// `hostname`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+}
+
+impl HostIdentity {
+    /// Whether enough is known to tell this machine from another.
+    pub fn is_known(&self) -> bool {
+        self.machine_id.is_some() && self.nova_host.is_some()
+    }
+}
+
+/// A nova-compute service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// Its id.
+    pub id: ServiceId,
+    /// Whether it reports.
+    pub state: ServiceState,
+    /// Whether the scheduler may use it.
+    pub status: ServiceStatus,
+    /// Why it is disabled; at most 255 characters.
+    #[serde(default)]
+    pub disabled_reason: Option<String>,
+    /// Whether an operator declared it down.
+    #[serde(default)]
+    pub forced_down: bool,
+}
+
+/// Whether a service reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServiceState {
+    /// Reports.
+    Up,
+    /// Silent for longer than `service_down_time`, or forced down.
+    Down,
+}
+
+/// Whether the scheduler may place instances on a service's host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServiceStatus {
+    /// In service.
+    Enabled,
+    /// Out of service.
+    Disabled,
+}
+
+/// An instance (a Nova server).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Instance {
+    /// Its id.
+    pub id: InstanceId,
+    /// Its owner's name for it; any text.
+    pub name: String,
+    /// Its project.
+    pub project: ProjectId,
+    /// The host that Nova names; absent for shelved-offloaded and never scheduled ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostName>,
+    /// Status, as the API shows it.
+    pub status: InstanceStatus,
+    /// Task under way.
+    #[serde(default)]
+    pub task_state: Option<String>,
+    /// Locked by its owner or an operator.
+    #[serde(default)]
+    pub locked: bool,
+    /// What it has allocated.
+    #[serde(default)]
+    pub resources: Resources,
+    /// Its server group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupId>,
+    /// The availability zone it was asked to be in (visible from microversion 2.96).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned_zone: Option<ZoneName>,
+    /// Traits it requires.
+    #[serde(default)]
+    pub traits: Vec<String>,
+    /// Server metadata.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// A server group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// Its id.
+    pub id: GroupId,
+    /// Its policy.
+    pub policy: GroupPolicy,
+    /// Its rules.
+    #[serde(default)]
+    pub rules: GroupRules,
+}
+
+/// How members of a group relate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroupPolicy {
+    /// All on one host.
+    Affinity,
+    /// At most `max_server_per_host` (1) on one host.
+    AntiAffinity,
+    /// Together where that is possible.
+    SoftAffinity,
+    /// Apart where that is possible.
+    SoftAntiAffinity,
+}
+
+/// Rules of a group.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupRules {
+    /// For anti-affinity: members that may share a host; 1 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_server_per_host: Option<u32>,
+}
+
+/// Something that could not be seen, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gap {
+    /// What was looked at.
+    pub kind: GapKind,
+    /// The host, instance or cell concerned.
+    #[serde(rename = "where")]
+    pub at: String,
+    /// Why it could not be seen.
+    pub detail: String,
+}
+
+/// Kinds of gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GapKind {
+    /// Facts of a host were not collected.
+    HostFacts,
+    /// A host's identity could not be proven.
+    HostIdentity,
+    /// No resource provider was found in Placement for a host.
+    Provider,
+    /// A cell did not answer.
+    Cell,
+    /// Nova and Placement disagree about an instance.
+    Allocation,
+}
+
+impl Region {
+    /// The host of that name.
+    pub fn host(&self, name: &HostName) -> Option<&Host> {
+        self.hosts.iter().find(|host| host.host == *name)
+    }
+
+    /// Instances by host, in order of id.
+    pub fn instances_by_host(&self) -> BTreeMap<&HostName, Vec<&Instance>> {
+        let mut by_host: BTreeMap<&HostName, Vec<&Instance>> = BTreeMap::new();
+        for instance in &self.instances {
+            if let Some(host) = &instance.host {
+                by_host.entry(host).or_default().push(instance);
+            }
+        }
+        by_host
+    }
+}

@@ -1,0 +1,260 @@
+//! The rollout: a plan with no choices left in it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    Digest, GroupId, HostIdentity, HostName, InstanceHandling, InstanceId, Policy, ProjectId, Resources, RolloutId,
+    Service, ZoneName,
+};
+use crate::remedy::{Remedy, Verdict};
+
+/// The file kind of a rollout.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RolloutKind {
+    /// The only value.
+    #[default]
+    Rollout,
+}
+
+/// Hosts in order, moves, limits, certificate, digest. Steps are derived (`workflow`), never stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rollout {
+    /// Version of the file format; 1.
+    pub format: u32,
+    /// Always `rollout`.
+    pub kind: RolloutKind,
+    /// Its id.
+    pub id: RolloutId,
+    /// Over the model of everything else in here.
+    pub digest: Digest,
+    /// The version of fleetmend that made it.
+    pub made_by: String,
+    /// The region that it is for.
+    pub region: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When the region was looked at.
+    pub region_taken_at: Timestamp,
+    /// The planner's seed.
+    pub seed: u64,
+    /// The remedy, resolved.
+    pub remedy: Remedy,
+    /// The policy, resolved.
+    pub policy: Policy,
+    /// Digest over every command and setting that the configuration file adds.
+    pub configuration: Digest,
+    /// Hosts to remedy, in order.
+    pub hosts: Vec<PlannedHost>,
+    /// Hosts that can take instances from the start: mitigated or not affected, and in service.
+    pub targets: Vec<HostName>,
+    /// Hosts that are left alone, and why.
+    pub skipped: Vec<SkippedHost>,
+    /// Instances that stay on a host that is remedied, and why.
+    pub stays: Vec<PlannedStay>,
+    /// What was proven about it.
+    pub certificate: Certificate,
+    /// What people should know.
+    pub notes: Vec<Note>,
+}
+
+/// A host to remedy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedHost {
+    /// The host.
+    pub host: HostName,
+    /// Its zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<ZoneName>,
+    /// Its rack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rack: Option<String>,
+    /// Place in the order, from 1.
+    pub order: u32,
+    /// Whether it is a canary.
+    #[serde(default)]
+    pub canary: bool,
+    /// Seconds from the start of the run until it is disabled.
+    pub start_s: f64,
+    /// Seconds from the start of the run until it is back in service.
+    pub finish_s: f64,
+    /// Its service as it was: what `abandon` gives back.
+    pub service: Service,
+    /// The machine that it must be.
+    pub identity: HostIdentity,
+    /// Why it is remedied.
+    pub verdict: Verdict,
+    /// Moves away from it, in order of start.
+    pub moves: Vec<PlannedMove>,
+}
+
+/// A planned migration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedMove {
+    /// Which instance.
+    pub instance: InstanceId,
+    /// Its name.
+    pub name: String,
+    /// Its project.
+    pub project: ProjectId,
+    /// From.
+    pub from: HostName,
+    /// To: a preference, not a dependency.
+    pub to: HostName,
+    /// What it has allocated.
+    pub resources: Resources,
+    /// Its server group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupId>,
+    /// Seconds from the start of the run.
+    pub start_s: f64,
+    /// Seconds from the start of the run.
+    pub finish_s: f64,
+}
+
+/// A host that is left alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SkippedHost {
+    /// The host.
+    pub host: HostName,
+    /// Why.
+    pub reason: SkipReason,
+    /// In words, for people.
+    pub detail: String,
+}
+
+/// Why a host is left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SkipReason {
+    /// Nothing to do.
+    Mitigated,
+    /// Its processor does not have the flaw.
+    NotAffected,
+    /// Its verdict is unknown.
+    Unknown,
+    /// The command line left it out.
+    Excluded,
+    /// Somebody else disabled it.
+    Disabled,
+    /// Its service is down.
+    Down,
+    /// An instance on it cannot move and the policy does not let it stay.
+    CannotEmpty,
+    /// Its instances fit nowhere.
+    NoRoom,
+    /// Its identity could not be proven.
+    Identity,
+    /// A reboot cannot mitigate it.
+    CannotMitigate,
+}
+
+impl SkipReason {
+    /// Whether the host remains vulnerable, or may be.
+    pub fn remains_vulnerable(self) -> bool {
+        match self {
+            Self::Mitigated | Self::NotAffected => false,
+            Self::Unknown
+            | Self::Excluded
+            | Self::Disabled
+            | Self::Down
+            | Self::CannotEmpty
+            | Self::NoRoom
+            | Self::Identity
+            | Self::CannotMitigate => true,
+        }
+    }
+}
+
+/// An instance that stays on a host that is remedied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedStay {
+    /// Which instance.
+    pub instance: InstanceId,
+    /// Its name.
+    pub name: String,
+    /// Its project.
+    pub project: ProjectId,
+    /// Where.
+    pub host: HostName,
+    /// Why.
+    pub reason: StayReason,
+    /// What is done with it.
+    pub handling: InstanceHandling,
+}
+
+/// Why an instance stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StayReason {
+    /// Shut off.
+    Stopped,
+    /// Suspended.
+    Suspended,
+    /// Cannot be moved.
+    CannotMove,
+    /// Locked by its owner.
+    Locked,
+}
+
+/// What was proven about a rollout by code that shares nothing with the planner but the model.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Certificate {
+    /// Instances that have to leave a host.
+    pub instances: usize,
+    /// Planned moves.
+    pub moves: usize,
+    /// Moves over instances.
+    pub moves_per_instance: f64,
+    /// At least this many moves are needed.
+    pub moves_lower_bound: usize,
+    /// Planned duration in seconds.
+    pub makespan_s: f64,
+    /// No plan can be faster, in seconds; the largest of `bounds`.
+    pub makespan_lower_bound_s: f64,
+    /// Makespan over its bound, less one.
+    pub gap: f64,
+    /// Each lower bound on the makespan, in seconds.
+    pub bounds: Bounds,
+    /// Most hosts out of service at one instant.
+    pub peak_hosts_out: usize,
+    /// What was found wrong at any instant; a plan with one cannot be written.
+    pub violations: Vec<String>,
+}
+
+/// Lower bounds on the makespan by name, in seconds.
+pub type Bounds = BTreeMap<String, f64>;
+
+/// Something people should know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Note {
+    /// How grave.
+    pub severity: Severity,
+    /// Host, instance or file concerned.
+    #[serde(rename = "where")]
+    pub at: String,
+    /// What.
+    pub message: String,
+}
+
+/// How grave a note is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Look at it before approving.
+    Warning,
+    /// The rollout cannot be run.
+    Fatal,
+}

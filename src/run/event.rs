@@ -1,0 +1,362 @@
+//! The vocabulary of events: durable, numbered without gaps, never dropped. Bars, lines, JSON, status, reports and
+//! metrics all fold these.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    Digest, GroupId, HostName, InstanceHandling, InstanceId, InstanceStatus, Limits, ProjectId, RequestId, Resources,
+    RunId, Service, StepId,
+};
+use crate::remedy::Verdict;
+
+/// Something that happened in a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Number within the run, from 1, without gaps.
+    pub seq: u64,
+    /// When, on the runner's clock.
+    pub at: Timestamp,
+    /// What.
+    #[serde(rename = "event")]
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum EventKind {
+    /// The run began.
+    RunStarted {
+        /// The run.
+        run: RunId,
+        /// What it executes.
+        rollout: Digest,
+        /// Who executes it.
+        runner: Runner,
+    },
+    /// Another process took over after the last one ended.
+    RunResumed {
+        /// Who.
+        runner: Runner,
+    },
+    /// A step was claimed: its probe runs next. `target` is where a move goes.
+    StepStarted {
+        /// Which.
+        step: StepId,
+        /// From 1.
+        attempt: u32,
+        /// For a move: the chosen host, whose room is taken from now on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<HostName>,
+        /// For a move: why not to the planned host.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        because: Option<String>,
+    },
+    /// The probe found that something is to be done; durable before it is done.
+    StepIntended {
+        /// Which.
+        step: StepId,
+        /// What is about to be done, with what must be known after a crash.
+        intent: Intent,
+    },
+    /// Verified.
+    StepSucceeded {
+        /// Which.
+        step: StepId,
+        /// What came of it.
+        output: StepOutput,
+    },
+    /// It did not come to its end.
+    StepFailed {
+        /// Which.
+        step: StepId,
+        /// Why and how grave.
+        failure: StepFailure,
+        /// When it is tried again; never when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_at: Option<Timestamp>,
+    },
+    /// A host stops where it is.
+    HostQuarantined {
+        /// Which.
+        host: HostName,
+        /// The step that failed.
+        step: StepId,
+        /// Why, for people.
+        reason: String,
+    },
+    /// A host is left alone: by an operator's word, or because it must not be touched.
+    HostSkipped {
+        /// Which.
+        host: HostName,
+        /// Why, for people.
+        reason: String,
+    },
+    /// An operator wants a quarantined or skipped host tried again.
+    HostRetried {
+        /// Which.
+        host: HostName,
+    },
+    /// A gate was reached: nothing behind it begins.
+    GateReached {
+        /// Which.
+        gate: GateName,
+        /// When it opens by itself; only by approval when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        opens_at: Option<Timestamp>,
+    },
+    /// A gate opened.
+    GateOpened {
+        /// Which.
+        gate: GateName,
+        /// Who or what opened it.
+        by: String,
+    },
+    /// Nothing more is begun until `RunContinued`; what is under way goes on.
+    RunPaused {
+        /// Why.
+        cause: PauseCause,
+        /// Why, for people.
+        reason: String,
+    },
+    /// After a pause.
+    RunContinued {
+        /// Who or what.
+        by: String,
+    },
+    /// Nothing more is begun; the process ends when what is under way has ended.
+    StopRequested {
+        /// Who.
+        by: String,
+    },
+    /// Limits were changed while running.
+    LimitsChanged {
+        /// From now on.
+        limits: Limits,
+        /// Who.
+        by: String,
+    },
+    /// The process ended the run or let go of it.
+    RunEnded {
+        /// How.
+        outcome: Outcome,
+        /// Requests to the cloud since the process began.
+        requests: u64,
+        /// Repeats among them.
+        retries: u64,
+    },
+}
+
+/// Who executes a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Runner {
+    /// The machine's name.
+    pub host: String,
+    /// Process id.
+    pub pid: u32,
+    /// Version of fleetmend.
+    pub version: String,
+}
+
+/// What is about to be done to the world.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Intent {
+    /// A service is disabled; its state before.
+    Disable {
+        /// As it was.
+        before: Service,
+    },
+    /// A service is enabled.
+    Enable,
+    /// A live migration is asked for.
+    Migrate {
+        /// Onto this host.
+        target: HostName,
+        /// The newest migration record there was before; ours is newer.
+        after: u64,
+    },
+    /// A job is started on the host.
+    Job {
+        /// Unit name.
+        unit: String,
+        /// What it does, for people.
+        summary: String,
+    },
+    /// nova-compute is stopped (`up`) or started on the host.
+    Fence {
+        /// Whether the fence goes up.
+        up: bool,
+    },
+    /// The host is rebooted.
+    Reboot {
+        /// The boot id that ends.
+        boot: String,
+    },
+}
+
+/// What came of a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "output", rename_all = "kebab-case")]
+pub enum StepOutput {
+    /// Nothing that others need.
+    Done {
+        /// For people.
+        note: String,
+    },
+    /// It was so already.
+    AlreadySo {
+        /// For people.
+        note: String,
+    },
+    /// A service was disabled.
+    Disabled {
+        /// As it was before.
+        before: Service,
+        /// The request that did it.
+        request: Option<RequestId>,
+    },
+    /// What leaves the host and what stays, from fresh facts.
+    Resolved {
+        /// Have to leave.
+        leaving: Vec<LeavingInstance>,
+        /// Stay.
+        staying: Vec<InstanceId>,
+        /// Differences from the plan, for people.
+        differences: Vec<String>,
+    },
+    /// An instance was moved.
+    Moved {
+        /// Where it is.
+        to: HostName,
+        /// The migration record.
+        migration: Option<u64>,
+        /// The request that did it.
+        request: Option<RequestId>,
+    },
+    /// An instance is no longer on the host by somebody else's doing (deleted, moved by its owner or an operator).
+    Gone {
+        /// How, for people.
+        note: String,
+    },
+    /// Packages on the host.
+    Packages {
+        /// What changed.
+        changed: Vec<PackageChange>,
+        /// Digest of the job's output.
+        digest: Digest,
+    },
+    /// The host was rebooted.
+    Rebooted {
+        /// Boot id before.
+        before: String,
+        /// Boot id after.
+        after: String,
+    },
+    /// Evidence was collected after the reboot.
+    Proven {
+        /// The verdict.
+        verdict: Verdict,
+    },
+}
+
+/// An instance that has to leave a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeavingInstance {
+    /// Which.
+    pub id: InstanceId,
+    /// Its name.
+    pub name: String,
+    /// Its project.
+    pub project: ProjectId,
+    /// Its status now.
+    pub status: InstanceStatus,
+    /// How it leaves.
+    pub handling: InstanceHandling,
+    /// What it has allocated.
+    pub resources: Resources,
+    /// Its server group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupId>,
+    /// The zone that it was asked to be in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned_zone: Option<crate::model::ZoneName>,
+    /// Traits it requires.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traits: Vec<String>,
+}
+
+/// A package before and after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageChange {
+    /// Name.
+    pub name: String,
+    /// Versions before.
+    pub before: Vec<String>,
+    /// Versions after.
+    pub after: Vec<String>,
+}
+
+/// Why a step failed and how grave it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepFailure {
+    /// Decides retry, quarantine or pause.
+    pub class: crate::actions::ErrorClass,
+    /// Whose fault it is.
+    pub scope: FaultScope,
+    /// The chain of causes, outermost first; one line each.
+    pub causes: Vec<String>,
+}
+
+/// Whose fault a failure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultScope {
+    /// One instance's; its host's other instances go on.
+    Instance,
+    /// One host's.
+    Host,
+    /// A move's target's: another target may do.
+    Target,
+    /// The control plane's: everything pauses.
+    ControlPlane,
+}
+
+/// A gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GateName {
+    /// Behind the canary hosts.
+    Canary,
+}
+
+/// Why a run paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PauseCause {
+    /// An operator's word.
+    Operator,
+    /// More hosts failed than the budget allows.
+    FailureBudget,
+    /// The control plane is sick.
+    ControlPlane,
+    /// The region moved away from the plan beyond tolerance.
+    Drift,
+}
+
+/// How a process ended its part of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Every host is done or skipped.
+    Done,
+    /// Ended; some hosts are quarantined.
+    DoneWithFailures,
+    /// Paused with nothing under way; resumable.
+    Paused,
+    /// Stopped by request; resumable.
+    Stopped,
+    /// Given back.
+    Abandoned,
+}
