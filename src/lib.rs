@@ -19,3 +19,4 @@ pub mod model;
 pub mod plan;
 pub mod remedy;
 pub mod run;
+pub mod workflow;

@@ -1,0 +1,76 @@
+//! Kinds of steps, in the order in which one host goes through them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $variant:ident = $text:literal),* $(,)?) => {
+        /// What a step does. Its name is the second part of a step's id.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum StepKind {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl StepKind {
+            /// Every kind, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The kind's name in ids and files.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// It is the machine of the plan, nobody else holds it, and a reboot can mitigate.
+    Identify = "identify",
+    /// Its service is taken out of service with our mark.
+    Disable = "disable",
+    /// Updates are downloaded while instances still move.
+    Stage = "stage",
+    /// What leaves and what stays, from fresh facts.
+    Resolve = "resolve",
+    /// One instance leaves.
+    Move = "move",
+    /// nova-compute is stopped, so that no owner starts what stays.
+    Fence = "fence",
+    /// Packages are updated.
+    Update = "update",
+    /// nova.conf is edited where remedy and policy say so.
+    Configure = "configure",
+    /// All that can be seen before a reboot is as the remedy wants it.
+    VerifyConfig = "verify-config",
+    /// Proven quiet, then rebooted.
+    Reboot = "reboot",
+    /// nova-compute reports again.
+    Return = "return",
+    /// The remedy's evidence holds.
+    Evidence = "evidence",
+    /// Its service is put back into service.
+    Enable = "enable",
+    /// The scheduler had time to see the host as it is.
+    Settle = "settle",
+    /// Aftercare of a failed host: the fence comes down, so that owners can use what stays.
+    Unfence = "unfence",
+    /// Aftercare of a failed host: its `disabled_reason` says why.
+    Quarantine = "quarantine",
+}
+
+impl StepKind {
+    /// Whether the step belongs to the ordinary way of a host, not to the aftercare of a failed one.
+    pub const fn is_ordinary(self) -> bool {
+        !matches!(self, Self::Unfence | Self::Quarantine)
+    }
+}
+
+impl fmt::Display for StepKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}

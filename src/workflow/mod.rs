@@ -1,0 +1,12 @@
+//! The workflow graph of a rollout, pure: what waits for what. Steps are derived here and stored nowhere.
+//!
+//! `host_steps` is the template that the engine instantiates when a host is begun; `graph` is the whole rollout as a
+//! petgraph graph for review and export. Limits and room are no edges: `run::schedule` holds them.
+
+mod export;
+mod graph;
+mod kind;
+
+pub use export::{dot, mermaid};
+pub use graph::{EdgeKind, Step, Workflow, graph, host_steps};
+pub use kind::StepKind;
