@@ -55,6 +55,8 @@ pub struct Patience {
     pub reboot: Duration,
     /// From the new boot until nova-compute reports.
     pub service: Duration,
+    /// For instances on a host that is being emptied to end what others do to them (a build, a resize, a reboot).
+    pub transition: Duration,
 }
 
 impl Default for Patience {
@@ -65,6 +67,8 @@ impl Default for Patience {
             // Servers with much memory take 15 minutes in POST; 30 is what peers use as well.
             reboot: Duration::from_secs(30 * 60),
             service: Duration::from_secs(10 * 60),
+            // A resize copies a disk; longer ones are for their owners to end.
+            transition: Duration::from_secs(30 * 60),
         }
     }
 }
@@ -76,10 +80,14 @@ pub struct HostMemory {
     pub service_before: Option<Service>,
     /// Instances that stay through the reboot.
     pub staying: Vec<InstanceId>,
+    /// Instances whose move has ended: moved, or gone by somebody else's doing.
+    pub left: Vec<InstanceId>,
     /// Whether the fence is up.
     pub fenced: bool,
     /// The boot that ended and the boot that began.
     pub boots: Option<(String, String)>,
+    /// Why the host was quarantined.
+    pub quarantined: Option<String>,
 }
 
 impl HostMemory {

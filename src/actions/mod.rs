@@ -10,6 +10,7 @@ use async_trait::async_trait;
 pub use context::{HostMemory, Patience, Progress, ProgressKind, ProgressSink, StepContext};
 pub use error::{ErrorClass, StepError};
 
+use crate::cloud::Accepted;
 use crate::run::event::{Intent, StepOutput};
 
 /// One kind of step.
@@ -19,11 +20,13 @@ pub trait Action: Send + Sync {
     /// in [`StepContext::intent`]: adopts what is in flight by answering `InFlight`.
     async fn probe(&self, cx: &StepContext<'_>) -> Result<Probe, StepError>;
 
-    /// Does it. May run again after a crash at any point.
-    async fn apply(&self, cx: &StepContext<'_>, intent: &Intent) -> Result<(), StepError>;
+    /// Does it. May run again after a crash at any point. Gives the request that did it, for the journal.
+    async fn apply(&self, cx: &StepContext<'_>, intent: &Intent) -> Result<Accepted, StepError>;
 
-    /// Waits until it is so, reporting progress; fails with a class when it will not be.
-    async fn verify(&self, cx: &StepContext<'_>, intent: &Intent) -> Result<StepOutput, StepError>;
+    /// Waits until it is so, reporting progress; fails with a class when it will not be. `accepted` is what `apply`
+    /// gave, and empty when what is in flight was adopted.
+    async fn verify(&self, cx: &StepContext<'_>, intent: &Intent, accepted: &Accepted)
+    -> Result<StepOutput, StepError>;
 }
 
 /// What a probe found.

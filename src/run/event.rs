@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Digest, GroupId, HostName, InstanceHandling, InstanceId, InstanceStatus, Limits, ProjectId, RequestId, Resources,
-    RunId, Service, StepId,
+    Digest, GroupId, HostName, InstanceHandling, InstanceId, InstanceStatus, Limits, Package, ProjectId, RequestId,
+    Resources, RunId, Service, StepId,
 };
 use crate::remedy::Verdict;
 
@@ -183,6 +183,9 @@ pub enum Intent {
         unit: String,
         /// What it does, for people.
         summary: String,
+        /// For an update: the packages as they were before, so that what changed is known after a crash.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        before: Vec<Package>,
     },
     /// nova-compute is stopped (`up`) or started on the host.
     Fence {
@@ -193,6 +196,19 @@ pub enum Intent {
     Reboot {
         /// The boot id that ends.
         boot: String,
+    },
+    /// Nothing is changed: something is waited for.
+    Await {
+        /// What, for people.
+        what: String,
+        /// Until when, where a time is what is waited for; kept over a crash.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
+    /// The `disabled_reason` of a quarantined host is written.
+    Mark {
+        /// What it says after the mark.
+        why: String,
     },
 }
 
@@ -225,6 +241,9 @@ pub enum StepOutput {
         staying: Vec<InstanceId>,
         /// Differences from the plan, for people.
         differences: Vec<String>,
+        /// Instances on the host that the plan did not know.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unplanned: Vec<InstanceId>,
     },
     /// An instance was moved.
     Moved {
