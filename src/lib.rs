@@ -15,6 +15,7 @@ pub mod actions;
 pub mod clock;
 pub mod cloud;
 pub mod host;
+pub mod journal;
 pub mod model;
 pub mod plan;
 pub mod remedy;

@@ -65,7 +65,7 @@ pub trait Compute: Send + Sync {
     async fn live_migrate(&self, server: InstanceId, target: Option<&HostName>) -> CloudResult<Accepted>;
     /// Asks for a cold migration. Not repeated by the adapter after it may have arrived.
     async fn cold_migrate(&self, server: InstanceId, target: Option<&HostName>) -> CloudResult<Accepted>;
-    /// Confirms a cold migration or resize in VERIFY_RESIZE.
+    /// Confirms a cold migration or resize in `VERIFY_RESIZE`.
     async fn confirm_resize(&self, server: InstanceId) -> CloudResult<Accepted>;
     /// Aborts a live migration that is queued or in flight.
     async fn abort_migration(&self, server: InstanceId, migration: u64) -> CloudResult<Accepted>;

@@ -105,7 +105,7 @@ pub struct Server {
     pub progress: Option<u8>,
 }
 
-/// `OS-EXT-STS:power_state`. Source: nova/compute/power_state.py.
+/// `OS-EXT-STS:power_state`. Source: `nova/compute/power_state.py`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PowerState {

@@ -200,7 +200,7 @@ impl From<Rate> for String {
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let decimal = RATE_UNITS[3..].iter().find(|(_, scale)| self.0 % scale == 0);
+        let decimal = RATE_UNITS[3..].iter().find(|(_, scale)| self.0.is_multiple_of(*scale));
         let (unit, scale) = decimal.unwrap_or(&RATE_UNITS[6]);
         write!(f, "{}{unit}", self.0 / scale)
     }

@@ -22,6 +22,33 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+impl Event {
+    /// Whether nothing of the run is left to do after this.
+    pub fn ends_the_run(&self) -> bool {
+        match &self.kind {
+            EventKind::RunEnded { outcome, .. } => match outcome {
+                Outcome::Done | Outcome::DoneWithFailures | Outcome::Abandoned => true,
+                Outcome::Paused | Outcome::Stopped => false,
+            },
+            EventKind::RunStarted { .. }
+            | EventKind::RunResumed { .. }
+            | EventKind::StepStarted { .. }
+            | EventKind::StepIntended { .. }
+            | EventKind::StepSucceeded { .. }
+            | EventKind::StepFailed { .. }
+            | EventKind::HostQuarantined { .. }
+            | EventKind::HostSkipped { .. }
+            | EventKind::HostRetried { .. }
+            | EventKind::GateReached { .. }
+            | EventKind::GateOpened { .. }
+            | EventKind::RunPaused { .. }
+            | EventKind::RunContinued { .. }
+            | EventKind::StopRequested { .. }
+            | EventKind::LimitsChanged { .. } => false,
+        }
+    }
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
