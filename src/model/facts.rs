@@ -15,6 +15,9 @@ pub struct HostFacts {
     /// `/etc/os-release`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub os: Option<OsRelease>,
+    /// `uname -m`, for example `x86_64`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
     /// Processor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Cpu>,
@@ -27,6 +30,9 @@ pub struct HostFacts {
     /// `/proc/cmdline`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command_line: Option<String>,
+    /// The command line that the next boot takes, where the boot loader tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_command_line: Option<String>,
     /// `/proc/sys/kernel/random/boot_id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<String>,

@@ -19,7 +19,7 @@ pub use ids::{
 pub use mark::Mark;
 pub use policy::{
     Canary, Drift, Estimate, FailureBudget, Headroom, HeadroomZone, InstanceHandling, InstanceRules, KeepUp, Limit,
-    Limits, NewInstances, Objective, Policy, PolicyKind, Prefer, Window,
+    Limits, NewInstances, NovaConfHandling, Objective, Policy, PolicyKind, Prefer, Window,
 };
 pub use region::{
     Gap, GapKind, Group, GroupPolicy, GroupRules, Host, HostIdentity, Instance, Region, RegionKind, Service,

@@ -41,6 +41,8 @@ pub struct Policy {
     pub drift: Drift,
     /// What becomes of instances that cannot simply be live-migrated.
     pub instances: InstanceRules,
+    /// Whether nova.conf may be edited where the remedy finds a flag missing.
+    pub nova_conf: NovaConfHandling,
     /// How long things take, until journals know better.
     pub estimate: Estimate,
 }
@@ -60,6 +62,7 @@ impl Default for Policy {
             windows: Vec::new(),
             drift: Drift::default(),
             instances: InstanceRules::default(),
+            nova_conf: NovaConfHandling::Leave,
             estimate: Estimate::default(),
         }
     }
@@ -332,6 +335,17 @@ pub enum InstanceHandling {
     StopInPlace,
     /// Its host is not touched.
     SkipHost,
+}
+
+/// What is done about a finding in nova.conf.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NovaConfHandling {
+    /// Nothing: a host with a finding cannot be mitigated and is skipped.
+    #[default]
+    Leave,
+    /// Missing CPU flags are added to `cpu_model_extra_flags`; the file is backed up first.
+    AddFlags,
 }
 
 /// How long things take.
