@@ -12,6 +12,7 @@
 //! Each module's head says its purpose, what it does not do, and who calls it.
 
 pub mod actions;
+pub mod cli;
 pub mod clock;
 pub mod cloud;
 pub mod host;
@@ -19,5 +20,6 @@ pub mod journal;
 pub mod model;
 pub mod plan;
 pub mod remedy;
+pub mod report;
 pub mod run;
 pub mod workflow;

@@ -1,3 +1,5 @@
 //! fleetmend: rolling remediation for OpenStack compute fleets.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    fleetmend::cli::main()
+}

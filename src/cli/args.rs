@@ -1,0 +1,103 @@
+//! The command line: what can be asked. Each doc comment here is a help text.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use super::{completions, man};
+
+/// Rolling remediation for OpenStack compute fleets: planned, proven, resumable
+///
+/// Brings every compute host of a region from vulnerable to proven mitigated without losing an instance. It plans the
+/// whole campaign before it touches anything, runs it under limits, survives its own death at any instant, and leaves
+/// an evidence trail.
+#[derive(Debug, Parser)]
+#[command(name = "fleetmend", version, max_term_width = 100, after_help = super::reference::exit_codes())]
+pub struct Cli {
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// Entry of clouds.yaml; every other `OS_*` variable is read as openstacksdk reads it
+    #[arg(long, global = true, value_name = "NAME", env = "OS_CLOUD", hide_env_values = true)]
+    pub os_cloud: Option<String>,
+    /// Region in the cloud's catalog
+    #[arg(long, global = true, value_name = "NAME", env = "OS_REGION_NAME", hide_env_values = true)]
+    pub os_region_name: Option<String>,
+    /// Configuration file [default: fleetmend.yaml here, else in the XDG configuration folder]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where journals are kept, `sqlite:PATH` [default: under the XDG state folder]
+    #[arg(long, global = true, value_name = "URL")]
+    pub state: Option<String>,
+    /// Format of what is printed; commands say which of them they know
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT")]
+    pub format: Option<Format>,
+    /// No bars: one line an event, as without a terminal
+    #[arg(long, global = true)]
+    pub no_progress: bool,
+    /// More of what is done and asked, on standard error; repeat for more still
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Format of that log
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t)]
+    pub log_format: LogFormat,
+}
+
+/// Formats of output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For a change ticket
+    Markdown,
+    /// One self-contained page
+    Html,
+    /// For graphviz
+    Dot,
+    /// For a wiki
+    Mermaid,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::Markdown => "markdown",
+            Self::Html => "html",
+            Self::Dot => "dot",
+            Self::Mermaid => "mermaid",
+        })
+    }
+}
+
+/// Formats of the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write one a command
+    Man(man::ManArgs),
+}

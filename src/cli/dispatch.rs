@@ -1,0 +1,39 @@
+//! From the command line to an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use super::args::{Cli, Command};
+use super::error::CommandError;
+use super::exit::Exit;
+use super::session::Session;
+use super::{completions, log, man, output};
+
+/// Parses the command line, does what it says, and tells how that ended.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(help_or_error) => {
+            // A reader of the help that went away is no error.
+            let _ = help_or_error.print();
+            return if help_or_error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    let session = Session::new(cli.global);
+    log::start(&session.global, session.err);
+    match dispatch(&cli.command, &session) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            output::tell(error.render(session.err));
+            error.exit().into()
+        }
+    }
+}
+
+fn dispatch(command: &Command, session: &Session) -> Result<Exit, CommandError> {
+    match command {
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args, session),
+    }
+}

@@ -1,0 +1,21 @@
+//! The face: arguments, commands, what is printed, exit codes.
+//!
+//! The only room that prints, reads the environment and decides exit codes. It holds no rule about hosts, instances or
+//! plans: each command calls the rooms in turn and shows what they say.
+
+mod args;
+mod completions;
+mod dispatch;
+mod error;
+mod exit;
+mod log;
+mod man;
+mod output;
+mod reference;
+mod session;
+mod style;
+
+pub use args::Cli;
+pub use dispatch::main;
+pub use error::CommandError;
+pub use exit::Exit;

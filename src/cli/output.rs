@@ -1,0 +1,191 @@
+//! Standard output, standard error and files: the only place that writes for people.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::error::CommandError;
+use super::exit::Exit;
+
+/// Where a file goes: a path, or `-` for standard output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sink {
+    /// `-`.
+    Stdout,
+    /// A file.
+    File(PathBuf),
+}
+
+impl From<&str> for Sink {
+    fn from(text: &str) -> Self {
+        if text == "-" { Self::Stdout } else { Self::File(text.into()) }
+    }
+}
+
+impl fmt::Display for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("standard output"),
+            Self::File(path) => write!(f, "`{}`", path.display()),
+        }
+    }
+}
+
+impl Sink {
+    /// Writes `bytes` there: a file is replaced as a whole or not at all.
+    pub fn write(&self, bytes: &[u8]) -> Result<(), CommandError> {
+        match self {
+            Self::Stdout => print(bytes),
+            Self::File(path) => write_file(path, bytes),
+        }
+    }
+
+    /// Fails early where writing would fail late: before an hour of inventory, not after it.
+    pub fn check(&self) -> Result<(), CommandError> {
+        match self {
+            Self::Stdout => Ok(()),
+            Self::File(path) => check_target(path),
+        }
+    }
+}
+
+/// Where a file comes from: a path, or `-` for standard input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// `-`.
+    Stdin,
+    /// A file.
+    File(PathBuf),
+}
+
+impl FromStr for Source {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(if text == "-" { Self::Stdin } else { Self::File(text.into()) })
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdin => f.write_str("<stdin>"),
+            Self::File(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+impl Source {
+    /// Reads all of it as UTF-8; `what` says what it should be: `a rollout`.
+    pub fn read(&self, what: &str) -> Result<String, CommandError> {
+        let read = match self {
+            Self::Stdin => io::read_to_string(io::stdin().lock()),
+            Self::File(path) => fs::read_to_string(path),
+        };
+        read.map_err(|error| CommandError::doing(Exit::Usage, format!("cannot read `{self}` as {what}"), error))
+    }
+}
+
+/// Writes data to standard output. A reader that went away (`| head`) is no error.
+pub fn print(bytes: impl AsRef<[u8]>) -> Result<(), CommandError> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes.as_ref()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(CommandError::doing(Exit::Unexpected, "cannot write to standard output", error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Tells a person something on standard error; nobody listening is no reason to stop.
+pub fn tell(text: impl AsRef<str>) {
+    let mut err = io::stderr().lock();
+    let _ = err.write_all(text.as_ref().as_bytes());
+    let _ = err.flush();
+}
+
+fn cannot_write(path: &Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> CommandError {
+    CommandError::doing(Exit::Unexpected, format!("cannot write `{}`", path.display()), error)
+        .consequence("nothing was written; what was there is as it was")
+}
+
+fn check_target(path: &Path) -> Result<(), CommandError> {
+    if path.is_dir() {
+        return Err(CommandError::usage(format!("`{}` is a directory, not a file", path.display())));
+    }
+    let folder = folder_of(path);
+    if folder.is_dir() {
+        return Ok(());
+    }
+    Err(CommandError::usage(format!("there is no directory `{}` to write `{}` in", folder.display(), path.display())))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Replaces `path` by `bytes` as a whole or not at all: written beside it, synchronised, then renamed over it.
+///
+/// A target that is no regular file (`/dev/null`, a named pipe) is written in place: renaming would replace it.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
+    check_target(path)?;
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
+        return fs::write(&target, bytes).map_err(|error| cannot_write(path, error));
+    }
+    let name = target.file_name().ok_or_else(|| cannot_write(path, "it names no file"))?;
+    let beside = target.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
+    let written = write_beside(&beside, &target, bytes);
+    written.map_err(|error| {
+        let _ = fs::remove_file(&beside);
+        cannot_write(path, error)
+    })
+}
+
+fn write_beside(beside: &Path, target: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = fs::File::create(beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    if let Ok(found) = fs::metadata(target) {
+        file.set_permissions(found.permissions())?;
+    }
+    fs::rename(beside, target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rollout.yaml");
+        write_file(&path, b"one").unwrap();
+        write_file(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_directory_is_never_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = write_file(folder.path(), b"x").unwrap_err();
+        assert_eq!(error.exit(), Exit::Usage);
+        assert!(folder.path().is_dir());
+        let missing = Sink::File(folder.path().join("no/such/file")).check().unwrap_err();
+        assert_eq!(missing.exit(), Exit::Usage);
+    }
+
+    #[test]
+    fn a_link_keeps_being_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+        fs::write(&real, "old").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        write_file(&link, b"fresh").unwrap();
+        assert_eq!(fs::read(&real).unwrap(), b"fresh");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+}
