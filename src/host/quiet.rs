@@ -6,7 +6,11 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::model::{Domain, HostIdentity, HostName, InstanceId, InstanceStatus, RunId};
+use crate::model::{Domain, DomainState, HostIdentity, HostName, InstanceId, InstanceStatus, RunId};
+
+/// Tasks that only nova-compute on the host can carry out: asked for behind the fence, they wait in Nova's queue until
+/// the host is back. Anything else may have been begun before the fence went up.
+const QUEUED_TASKS: [&str; 3] = ["powering-on", "deleting", "soft-deleting"];
 
 /// What was seen, freshly, about one host.
 #[derive(Debug, Clone)]
@@ -23,6 +27,16 @@ pub struct QuietFacts<'a> {
     pub domains: &'a [Domain],
     /// Instances that the rollout lets stay.
     pub allowed: &'a BTreeSet<InstanceId>,
+    /// Whether nova-compute is stopped, so that what owners ask for waits in Nova's queue.
+    pub fenced: bool,
+}
+
+impl QuietFacts<'_> {
+    /// Whether an instance that may stay is shut off or suspended to disk, and remains so until the host is back.
+    fn rests(&self, status: &InstanceStatus, task: Option<&str>) -> bool {
+        let off = *status == InstanceStatus::Shutoff || *status == InstanceStatus::Suspended;
+        off && task.is_none_or(|task| self.fenced && QUEUED_TASKS.contains(&task))
+    }
 }
 
 /// Proof that a host may be rebooted, as of a moment ago.
@@ -50,7 +64,7 @@ pub enum Disquiet {
     Migrating(InstanceId),
     /// Nova places an instance here that may not stay.
     NotAllowed(InstanceId),
-    /// An instance that may stay is not shut off, or has a task under way.
+    /// An instance that may stay is neither shut off nor suspended to disk, or has a task under way.
     NotShutOff(InstanceId, String),
     /// Placement holds an allocation that Nova's list does not explain.
     UnexplainedAllocation(String),
@@ -66,7 +80,7 @@ impl fmt::Display for Disquiet {
             Self::Migrating(id) => write!(f, "instance {id} has a migration in progress"),
             Self::NotAllowed(id) => write!(f, "Nova places instance {id} on the host"),
             Self::NotShutOff(id, state) => {
-                write!(f, "instance {id} stays but is {state}, not shut off")
+                write!(f, "instance {id} stays but is {state}, not at rest")
             }
             Self::UnexplainedAllocation(id) => {
                 write!(f, "Placement holds an allocation of {id} on the host that Nova does not explain")
@@ -84,7 +98,7 @@ impl Quiet {
         for (id, status, task) in facts.nova {
             if !facts.allowed.contains(id) {
                 against.insert(Disquiet::NotAllowed(*id));
-            } else if *status != InstanceStatus::Shutoff || task.is_some() {
+            } else if !facts.rests(status, task.as_deref()) {
                 let state = task.as_ref().map_or_else(|| status.to_string(), |task| format!("{status} ({task})"));
                 against.insert(Disquiet::NotShutOff(*id, state));
             }
@@ -97,8 +111,12 @@ impl Quiet {
             if domain.state.would_be_lost() {
                 against.insert(Disquiet::LiveDomain(domain.name.clone()));
             }
-            let known = domain.id.parse().is_ok_and(|id: InstanceId| listed.contains(&id));
-            if !known {
+            let explained = domain.id.parse().is_ok_and(|id: InstanceId| {
+                // Deleted by its owner while nova-compute was stopped: Nova forgot it, its domain waits to be removed.
+                let left_over = facts.allowed.contains(&id) && domain.state == DomainState::ShutOff;
+                listed.contains(&id) || left_over
+            });
+            if !explained {
                 against.insert(Disquiet::UnknownDomain(domain.name.clone()));
             }
         }
@@ -160,5 +178,110 @@ impl RebootOrder {
     /// Instances that may be there, shut off.
     pub fn staying(&self) -> &[StayingInstance] {
         &self.quiet.staying
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    /// A host with one instance that may stay, as each of the three views shows it.
+    struct Views {
+        nova: Vec<(InstanceId, InstanceStatus, Option<String>)>,
+        migrating: Vec<InstanceId>,
+        allocations: Vec<String>,
+        domains: Vec<Domain>,
+        fenced: bool,
+    }
+
+    fn id(number: u128) -> InstanceId {
+        InstanceId::new(Uuid::from_u128(number))
+    }
+
+    fn domain(number: u128, state: DomainState) -> Domain {
+        Domain { id: id(number).to_string(), name: format!("instance-{number:08x}"), state }
+    }
+
+    fn resting() -> Views {
+        Views {
+            nova: vec![(id(1), InstanceStatus::Shutoff, None)],
+            migrating: vec![],
+            allocations: vec![id(1).to_string()],
+            domains: vec![domain(1, DomainState::ShutOff)],
+            fenced: true,
+        }
+    }
+
+    fn prove(views: &Views) -> Result<Quiet, Vec<Disquiet>> {
+        Quiet::prove(&QuietFacts {
+            host: &HostName::new("compute-1"),
+            nova: &views.nova,
+            migrating: &views.migrating,
+            allocations: &views.allocations,
+            domains: &views.domains,
+            allowed: &[id(1)].into(),
+            fenced: views.fenced,
+        })
+    }
+
+    #[test]
+    fn each_view_alone_can_speak_against_a_reboot() {
+        assert!(prove(&resting()).is_ok());
+        let against = |change: fn(&mut Views)| {
+            let mut views = resting();
+            change(&mut views);
+            prove(&views).unwrap_err()
+        };
+        let name = |number: u128| format!("instance-{number:08x}");
+        assert_eq!(
+            against(|v| v.domains[0].state = DomainState::Running),
+            [Disquiet::LiveDomain(name(1))],
+            "Nova may say SHUTOFF long after somebody started the domain"
+        );
+        assert_eq!(against(|v| v.domains.push(domain(9, DomainState::ShutOff))), [Disquiet::UnknownDomain(name(9))]);
+        assert_eq!(against(|v| v.migrating.push(id(7))), [Disquiet::Migrating(id(7))]);
+        assert_eq!(
+            against(|v| v.allocations.push(id(8).to_string())),
+            [Disquiet::UnexplainedAllocation(id(8).to_string())]
+        );
+        assert_eq!(against(|v| v.allocations.clear()), [Disquiet::MissingAllocation(id(1))]);
+        let arrived = |v: &mut Views| {
+            v.nova.push((id(2), InstanceStatus::Shutoff, None));
+            v.allocations.push(id(2).to_string());
+        };
+        assert_eq!(against(arrived), [Disquiet::NotAllowed(id(2))]);
+        assert_eq!(
+            against(|v| v.nova[0].1 = InstanceStatus::Active),
+            [Disquiet::NotShutOff(id(1), "ACTIVE".to_owned())]
+        );
+    }
+
+    #[test]
+    fn what_owners_ask_for_behind_the_fence_waits_and_is_no_disquiet() {
+        let mut views = resting();
+        views.nova[0].2 = Some("powering-on".to_owned());
+        assert!(prove(&views).is_ok());
+        views.fenced = false;
+        assert!(prove(&views).is_err(), "without the fence the start is about to happen");
+        views.fenced = true;
+        views.nova[0].2 = Some("image_snapshot".to_owned());
+        assert!(prove(&views).is_err(), "begun before the fence");
+
+        let mut deleted = resting();
+        deleted.nova.clear();
+        deleted.allocations.clear();
+        assert!(prove(&deleted).is_ok(), "deleted behind the fence: its domain is left over");
+        deleted.domains[0].state = DomainState::Running;
+        assert!(prove(&deleted).is_err());
+    }
+
+    #[test]
+    fn an_instance_suspended_to_disk_may_stay() {
+        let mut views = resting();
+        views.nova[0].1 = InstanceStatus::Suspended;
+        assert!(prove(&views).is_ok());
+        views.domains[0].state = DomainState::Paused;
+        assert!(prove(&views).is_err(), "suspended in memory would be lost");
     }
 }
