@@ -12,10 +12,11 @@ use async_trait::async_trait;
 pub use error::{CloudError, CloudErrorKind};
 pub use types::{
     Accepted, Aggregate, Allocation, ComputeService, Hypervisor, InstanceAction, InstanceActionEvent, Migration,
-    MigrationKind, MigrationProgress, MigrationStatus, MigrationsQuery, PowerState, Provider, Server, ServersQuery,
+    MigrationKind, MigrationProgress, MigrationStatus, MigrationsQuery, PowerState, Provider, Server, ServerGroup,
+    ServersQuery,
 };
 
-use crate::model::{Group, HostName, InstanceId, ServiceId};
+use crate::model::{HostName, InstanceId, ServiceId};
 
 /// Result of a call to the cloud.
 pub type CloudResult<T> = Result<T, CloudError>;
@@ -52,7 +53,7 @@ pub trait Compute: Send + Sync {
     /// All host aggregates.
     async fn aggregates(&self) -> CloudResult<Vec<Aggregate>>;
     /// All server groups of all projects.
-    async fn server_groups(&self) -> CloudResult<Vec<Group>>;
+    async fn server_groups(&self) -> CloudResult<Vec<ServerGroup>>;
     /// Servers of all projects, every page.
     async fn servers(&self, query: &ServersQuery) -> CloudResult<Vec<Server>>;
     /// One server; `NotFound` when it is gone.

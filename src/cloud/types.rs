@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{HostName, InstanceId, InstanceStatus, ProjectId, RequestId, Resources, Service, ZoneName};
+use crate::model::{Group, HostName, InstanceId, InstanceStatus, ProjectId, RequestId, Resources, Service, ZoneName};
 
 /// A request that was accepted; not proof that anything happened.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,8 @@ pub struct ComputeService {
     pub service: Service,
     /// When it last reported; on the cloud's clock.
     pub updated_at: Option<Timestamp>,
+    /// Its cell does not answer (2.69): state and status are unknown, shown as `Down` and `Disabled`.
+    pub cell_is_down: bool,
 }
 
 /// A hypervisor.
@@ -83,13 +85,15 @@ pub struct Server {
     pub power_state: PowerState,
     /// `locked`.
     pub locked: bool,
+    /// Why it is locked, in the words of who locked it (2.73).
+    pub locked_reason: Option<String>,
     /// `OS-EXT-AZ:availability_zone`.
     pub zone: Option<ZoneName>,
     /// `pinned_availability_zone` (2.96).
     pub pinned_zone: Option<ZoneName>,
     /// vCPUs, memory, disk (root + ephemeral + swap) of the embedded flavor.
     pub resources: Resources,
-    /// Server group ids (2.71, where shown).
+    /// Server group ids; Nova shows them with one server (2.71), never in a list: see [`ServerGroup::members`].
     pub groups: Vec<String>,
     /// Required traits from the flavor's extra specs (`trait:X=required`).
     pub traits: Vec<String>,
@@ -123,6 +127,15 @@ pub enum PowerState {
     Suspended,
 }
 
+/// A server group with its members.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerGroup {
+    /// Id, policy, rules.
+    pub group: Group,
+    /// Its servers that exist.
+    pub members: Vec<InstanceId>,
+}
+
 /// Which migration records to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MigrationsQuery {
@@ -139,6 +152,9 @@ pub struct MigrationsQuery {
 pub struct Migration {
     /// Record id; grows with time.
     pub id: u64,
+    /// The record's own UUID (2.59), under which Placement holds the source's allocation while it lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<String>,
     /// Instance.
     pub instance: InstanceId,
     /// Status.
