@@ -1,0 +1,305 @@
+//! Hosts, zones, domains, classes and groups by number, so that placement compares integers and not text.
+//!
+//! Nothing here changes while a rollout runs; what moves change is in [`super::space`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{GroupId, GroupPolicy, Host, HostName, Region, Resources, ZoneName};
+
+/// What no move changes.
+#[derive(Debug)]
+pub(super) struct Layout {
+    classes: Vec<String>,
+    hosts: Vec<HostName>,
+    zones: Vec<Option<ZoneName>>,
+    zone_of: Vec<u32>,
+    domains: Vec<Domain>,
+    domain_of: Vec<u32>,
+    capacity: Vec<i64>,
+    trait_sets: Vec<BTreeSet<String>>,
+    trait_set_of: Vec<u32>,
+    groups: Vec<GroupRule>,
+}
+
+/// Hosts between which instances may move.
+#[derive(Debug)]
+pub(super) struct Domain {
+    /// For people: `zone az1, aggregate ssd`.
+    pub(super) label: String,
+    /// Its hosts, ascending.
+    pub(super) hosts: Vec<u32>,
+    /// The class of which the largest share is in use: fragments of it decide what fits.
+    pub(super) tight: usize,
+}
+
+/// What a server group asks for.
+#[derive(Debug, Clone)]
+pub(super) struct GroupRule {
+    pub(super) id: GroupId,
+    pub(super) policy: GroupPolicy,
+    /// Members that may share a host under anti-affinity.
+    pub(super) per_host: u32,
+}
+
+/// What makes hosts exchangeable: zone, cell, hypervisor type, aggregates that mean more than a zone or a rack.
+type DomainKey<'a> = (Option<&'a ZoneName>, Option<&'a str>, Option<&'a str>, Vec<&'a str>);
+
+impl Layout {
+    /// Numbers everything in `region`. Hosts are numbered in order of name whatever their order in the region.
+    pub(super) fn of(region: &Region) -> Self {
+        let mut sorted: Vec<&Host> = region.hosts.iter().collect();
+        sorted.sort_by(|a, b| a.host.cmp(&b.host));
+        sorted.dedup_by(|a, b| a.host == b.host);
+        let classes = classes(region);
+        let capacity = sorted.iter().flat_map(|host| dense(&classes, &host.capacity)).collect();
+        let (zones, zone_of) = number(sorted.iter().map(|host| host.zone.clone()));
+        let (trait_sets, trait_set_of) =
+            number(sorted.iter().map(|host| host.traits.iter().cloned().collect::<BTreeSet<_>>()));
+        let mut layout = Self {
+            classes,
+            hosts: sorted.iter().map(|host| host.host.clone()).collect(),
+            zones,
+            zone_of,
+            domains: Vec::new(),
+            domain_of: Vec::new(),
+            capacity,
+            trait_sets,
+            trait_set_of,
+            groups: groups(region),
+        };
+        layout.split_into_domains(&sorted);
+        layout.find_tight_classes(region);
+        layout
+    }
+
+    fn split_into_domains(&mut self, sorted: &[&Host]) {
+        let plain = aggregates_without_meaning(sorted);
+        let keys = sorted.iter().map(|host| domain_key(host, &plain));
+        let (keys, domain_of) = number(keys);
+        self.domains =
+            keys.iter().map(|key| Domain { label: domain_label(key), hosts: Vec::new(), tight: 0 }).collect();
+        for (host, domain) in (0_u32..).zip(&domain_of) {
+            self.domains[*domain as usize].hosts.push(host);
+        }
+        self.domain_of = domain_of;
+    }
+
+    fn find_tight_classes(&mut self, region: &Region) {
+        let width = self.classes.len();
+        let mut used = vec![0_i64; self.domains.len() * width];
+        for instance in &region.instances {
+            let Some(host) = instance.host.as_ref().and_then(|name| self.host(name)) else { continue };
+            let domain = self.domain_of[host as usize] as usize;
+            for (class, amount) in dense(&self.classes, &instance.resources).enumerate() {
+                used[domain * width + class] += amount;
+            }
+        }
+        for (number, domain) in self.domains.iter_mut().enumerate() {
+            let mut total = vec![0_i64; width];
+            for host in &domain.hosts {
+                for (class, sum) in total.iter_mut().enumerate() {
+                    *sum += self.capacity[*host as usize * width + class];
+                }
+            }
+            // used[a]/total[a] > used[b]/total[b], without division; the first class wins a draw.
+            for class in 1..width {
+                let best = domain.tight;
+                let (mine, theirs) = (used[number * width + class], used[number * width + best]);
+                if i128::from(mine) * i128::from(total[best]) > i128::from(theirs) * i128::from(total[class]) {
+                    domain.tight = class;
+                }
+            }
+        }
+    }
+
+    /// How many hosts there are.
+    pub(super) fn len(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// Resource classes in order of name; amounts are in this order.
+    pub(super) fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// The number of a host.
+    pub(super) fn host(&self, name: &HostName) -> Option<u32> {
+        self.hosts.binary_search(name).ok().and_then(|index| u32::try_from(index).ok())
+    }
+
+    /// The name of a host.
+    pub(super) fn host_name(&self, host: u32) -> &HostName {
+        &self.hosts[host as usize]
+    }
+
+    /// The number of a zone; `None` when no host is in it.
+    pub(super) fn zone(&self, name: &ZoneName) -> Option<u32> {
+        self.zones.iter().position(|zone| zone.as_ref() == Some(name)).and_then(|index| u32::try_from(index).ok())
+    }
+
+    /// How many zones there are; hosts without a zone count as one.
+    pub(super) fn zone_count(&self) -> usize {
+        self.zones.len()
+    }
+
+    /// The zone of a host.
+    pub(super) fn zone_of(&self, host: u32) -> u32 {
+        self.zone_of[host as usize]
+    }
+
+    /// The domain of a host.
+    pub(super) fn domain_of(&self, host: u32) -> u32 {
+        self.domain_of[host as usize]
+    }
+
+    /// All domains.
+    pub(super) fn domains(&self) -> &[Domain] {
+        &self.domains
+    }
+
+    /// A host's capacity by class.
+    pub(super) fn capacity(&self, host: u32) -> &[i64] {
+        let width = self.classes.len();
+        &self.capacity[host as usize * width..][..width]
+    }
+
+    /// The number of a group; `None` for one that the region does not list.
+    pub(super) fn group(&self, id: &GroupId) -> Option<u32> {
+        self.groups.binary_search_by(|group| group.id.cmp(id)).ok().and_then(|index| u32::try_from(index).ok())
+    }
+
+    /// What a group asks for.
+    pub(super) fn group_rule(&self, group: u32) -> &GroupRule {
+        &self.groups[group as usize]
+    }
+
+    /// For each distinct set of traits, whether it has all of `required`; `None` when nothing is required.
+    pub(super) fn trait_sets_with(&self, required: &[String]) -> Option<Box<[bool]>> {
+        let has_all = |set: &BTreeSet<String>| required.iter().all(|name| set.contains(name));
+        (!required.is_empty()).then(|| self.trait_sets.iter().map(has_all).collect())
+    }
+
+    /// The number of a host's set of traits.
+    pub(super) fn trait_set_of(&self, host: u32) -> usize {
+        self.trait_set_of[host as usize] as usize
+    }
+
+    /// Amounts by class; `Err` names a class that no host of the region has.
+    pub(super) fn amounts(&self, resources: &Resources) -> Result<Box<[i64]>, String> {
+        let foreign = resources.iter().find(|(class, amount)| {
+            *amount > 0 && self.classes.binary_search_by(|known| known.as_str().cmp(class)).is_err()
+        });
+        match foreign {
+            Some((class, _)) => Err(class.to_owned()),
+            None => Ok(dense(&self.classes, resources).collect()),
+        }
+    }
+
+    /// Amounts by class, leaving out classes that no host of the region has.
+    pub(super) fn known_amounts(&self, resources: &Resources) -> Box<[i64]> {
+        dense(&self.classes, resources).collect()
+    }
+
+    /// The domain of a host, in words.
+    pub(super) fn domain_label(&self, host: u32) -> &str {
+        &self.domains[self.domain_of(host) as usize].label
+    }
+
+    /// Whether at most so many members of the group may share a host.
+    pub(super) fn is_hard_anti_affinity(&self, group: u32) -> bool {
+        self.groups[group as usize].policy == GroupPolicy::AntiAffinity
+    }
+
+    /// Amounts with their names; negative ones count as zero.
+    pub(super) fn resources(&self, amounts: &[i64]) -> Resources {
+        let unsigned = amounts.iter().map(|amount| u64::try_from(*amount).unwrap_or(0));
+        self.classes.iter().cloned().zip(unsigned).collect()
+    }
+}
+
+fn classes(region: &Region) -> Vec<String> {
+    let mut classes = BTreeSet::new();
+    let hosts = region.hosts.iter().map(|host| &host.capacity);
+    for resources in hosts.chain(region.instances.iter().map(|instance| &instance.resources)) {
+        for (class, _) in resources.iter() {
+            if !classes.contains(class) {
+                classes.insert(class.to_owned());
+            }
+        }
+    }
+    classes.into_iter().collect()
+}
+
+/// No amount is larger, so that sums over a region cannot overflow.
+const AMOUNT_MAX: u64 = 1 << 44;
+
+#[expect(clippy::cast_possible_wrap, reason = "amounts are at most 2^44")]
+fn dense(classes: &[String], resources: &Resources) -> impl Iterator<Item = i64> {
+    classes.iter().map(|class| resources.get(class).min(AMOUNT_MAX) as i64)
+}
+
+/// Distinct values in order, and the number of each item's value.
+fn number<T: Ord + Clone>(items: impl Iterator<Item = T>) -> (Vec<T>, Vec<u32>) {
+    let items: Vec<T> = items.collect();
+    let distinct: BTreeSet<T> = items.iter().cloned().collect();
+    let numbers: BTreeMap<T, u32> = distinct.iter().cloned().zip(0..).collect();
+    let numbered = items.iter().map(|item| numbers[item]).collect();
+    (distinct.into_iter().collect(), numbered)
+}
+
+fn groups(region: &Region) -> Vec<GroupRule> {
+    let mut groups: Vec<GroupRule> = region
+        .groups
+        .iter()
+        .map(|group| GroupRule {
+            id: group.id.clone(),
+            policy: group.policy,
+            per_host: group.rules.max_server_per_host.unwrap_or(1).max(1),
+        })
+        .collect();
+    groups.sort_by(|a, b| a.id.cmp(&b.id));
+    groups.dedup_by(|a, b| a.id == b.id);
+    groups
+}
+
+/// Aggregates that say no more than a zone or a rack does: exactly the hosts of one zone, or of one rack. They must
+/// not split a zone into domains between which nothing moves.
+fn aggregates_without_meaning<'a>(hosts: &[&'a Host]) -> BTreeSet<&'a str> {
+    let mut zones: BTreeMap<&ZoneName, BTreeSet<&HostName>> = BTreeMap::new();
+    let mut racks: BTreeMap<&str, BTreeSet<&HostName>> = BTreeMap::new();
+    let mut aggregates: BTreeMap<&str, BTreeSet<&HostName>> = BTreeMap::new();
+    for host in hosts {
+        if let Some(zone) = &host.zone {
+            zones.entry(zone).or_default().insert(&host.host);
+        }
+        if let Some(rack) = &host.rack {
+            racks.entry(rack).or_default().insert(&host.host);
+        }
+        for aggregate in &host.aggregates {
+            aggregates.entry(aggregate).or_default().insert(&host.host);
+        }
+    }
+    let known: BTreeSet<&BTreeSet<&HostName>> = zones.values().chain(racks.values()).collect();
+    aggregates.iter().filter(|(_, members)| known.contains(members)).map(|(name, _)| *name).collect()
+}
+
+fn domain_key<'a>(host: &'a Host, plain: &BTreeSet<&str>) -> DomainKey<'a> {
+    let mut aggregates: Vec<&str> =
+        host.aggregates.iter().map(String::as_str).filter(|name| !plain.contains(name)).collect();
+    aggregates.sort_unstable();
+    aggregates.dedup();
+    (host.zone.as_ref(), host.cell.as_deref(), host.hypervisor.as_deref(), aggregates)
+}
+
+fn domain_label((zone, cell, _, aggregates): &DomainKey<'_>) -> String {
+    let mut label = zone.map_or_else(|| "no zone".to_owned(), |zone| format!("zone {zone}"));
+    if let Some(cell) = cell {
+        label.push_str(", cell ");
+        label.push_str(cell);
+    }
+    if !aggregates.is_empty() {
+        label.push_str(", aggregates ");
+        label.push_str(&aggregates.join(" + "));
+    }
+    label
+}
