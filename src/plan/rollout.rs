@@ -154,6 +154,8 @@ pub enum SkipReason {
     Identity,
     /// A reboot cannot mitigate it.
     CannotMitigate,
+    /// The policy's limits never let it go out of service.
+    Limits,
 }
 
 impl SkipReason {
@@ -168,7 +170,8 @@ impl SkipReason {
             | Self::CannotEmpty
             | Self::NoRoom
             | Self::Identity
-            | Self::CannotMitigate => true,
+            | Self::CannotMitigate
+            | Self::Limits => true,
         }
     }
 }
