@@ -8,12 +8,15 @@ mod error;
 pub mod facts;
 mod job;
 mod quiet;
+pub mod ssh;
+mod text;
 
 use async_trait::async_trait;
 
 pub use error::{HostError, HostErrorKind};
 pub use job::{Job, JobOrder, JobStatus, PackageTarget};
 pub use quiet::{Disquiet, Quiet, QuietFacts, RebootOrder, StayingInstance};
+pub use text::{excerpt, plain};
 
 use crate::model::{Domain, HostIdentity, HostName, UnitName};
 

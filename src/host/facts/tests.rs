@@ -1,0 +1,122 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::host::Section;
+
+fn raw(sections: &[(&str, i32, &str)]) -> RawFacts {
+    RawFacts {
+        sections: sections
+            .iter()
+            .map(|(name, status, text)| ((*name).to_owned(), Section { status: *status, text: (*text).to_owned() }))
+            .collect(),
+    }
+}
+
+#[test]
+fn a_section_that_failed_is_absent_and_named_with_the_hosts_words_made_plain() {
+    let facts = parse(&raw(&[
+        (section::KERNEL, 1, "\u{1b}[31muname: no\u{1b}[0m\n"),
+        (section::DOMAINS, STATUS_TIMED_OUT, ""),
+        (section::BOOT_ID, 0, "two words"),
+    ]));
+    assert_eq!((facts.kernel, facts.domains, facts.boot_id), (None, None, None));
+    assert_eq!(facts.unread[section::KERNEL], "failed with status 1: uname: no");
+    assert_eq!(facts.unread[section::DOMAINS], "took too long");
+    assert_eq!(facts.unread[section::BOOT_ID], "`two words` is more than one word");
+    assert_eq!(facts.unread[section::OS_RELEASE], "not collected");
+}
+
+#[test]
+fn a_host_without_dpkg_is_no_gap_but_a_host_without_any_package_database_is() {
+    let facts = parse(&raw(&[(section::RPM, 0, "kernel 0:4.18.0-80.el8 x86_64\n"), (section::DPKG, 127, "")]));
+    assert_eq!(facts.packages.len(), 1);
+    assert!(!facts.unread.contains_key(section::DPKG));
+    let facts = parse(&raw(&[(section::RPM, 127, ""), (section::DPKG, 127, "")]));
+    assert!(facts.unread.contains_key(section::RPM) && facts.unread.contains_key(section::DPKG));
+    let facts = parse(&raw(&[(section::RPM, 0, ""), (section::DPKG, 0, "libvirt0 4.0 amd64 half-configured\n")]));
+    assert_eq!(facts.unread[section::DPKG], "libvirt0 is half-configured");
+}
+
+#[test]
+fn one_configuration_file_that_cannot_be_read_spoils_the_whole() {
+    let main = section::nova_conf(0, "/etc/nova/nova.conf");
+    let more = section::nova_conf(1, "/etc/nova/nova.conf.d/cpu.conf");
+    let conf = "[libvirt]\ncpu_mode = custom\n";
+    let facts = parse(&raw(&[(&main, 0, conf), (&more, 0, "[libvirt]\ncpu_mode = none\n")]));
+    assert_eq!(facts.nova_conf.unwrap()["libvirt"]["cpu_mode"], ["custom", "none"]);
+    let facts = parse(&raw(&[(&main, 0, conf), (&more, 1, "cat: permission denied")]));
+    assert_eq!(facts.nova_conf, None);
+    assert!(facts.unread[section::NOVA_CONF].contains("cpu.conf: failed with status 1: cat: permission denied"));
+    assert!(parse(&raw(&[])).unread.contains_key(section::NOVA_CONF));
+}
+
+#[test]
+fn capabilities_of_another_kind_of_domain_than_nova_starts_are_no_facts() {
+    let tcg = include_str!("../../../tests/fixtures/host/domcapabilities-real-libvirt9-tcg.xml");
+    let conf = section::nova_conf(0, "/etc/nova/nova.conf");
+    let facts = parse(&raw(&[(section::DOMAIN_CAPABILITIES, 0, tcg), (&conf, 0, "[libvirt]\nvirt_type = qemu\n")]));
+    assert!(facts.domain_capabilities.is_some());
+    let facts = parse(&raw(&[(section::DOMAIN_CAPABILITIES, 0, tcg), (&conf, 0, "[libvirt]\n")]));
+    assert_eq!(facts.domain_capabilities, None);
+    assert!(facts.unread[section::DOMAIN_CAPABILITIES].contains("Nova starts kvm"));
+}
+
+#[test]
+fn identity_is_what_could_be_read_and_nothing_else() {
+    let told = identity(&raw(&[
+        (section::MACHINE_ID, 0, "0123456789abcdef0123456789abcdef\n"),
+        (section::NOVA_HOST, 1, "grep: no such file"),
+        (section::HOSTNAME, 0, "compute-1.example\n"),
+    ]));
+    assert_eq!(told.machine_id.as_deref(), Some("0123456789abcdef0123456789abcdef"));
+    assert_eq!(told.nova_host, None);
+    assert!(!told.is_known());
+}
+
+/// Text that tries everything: words that parsers look for, separators, escapes, control characters.
+fn hostile() -> impl Strategy<Value = String> {
+    prop::collection::vec(
+        prop_oneof![
+            Just("[libvirt]\n".to_owned()),
+            Just("cpu_mode = $cpu_mode".to_owned()),
+            Just("${".to_owned()),
+            Just("\u{1b}[31m".to_owned()),
+            Just("<domainCapabilities><cpu>".to_owned()),
+            Just("<!DOCTYPE a [<!ENTITY b \"&b;\">]>&b;".to_owned()),
+            Just("\t".to_owned()),
+            Just("\n".to_owned()),
+            Just("= \"".to_owned()),
+            "(?s).{0,12}",
+        ],
+        0..24,
+    )
+    .prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_text_makes_the_parsers_panic_or_leaves_control_characters(
+        texts in prop::collection::vec((hostile(), prop_oneof![4 => Just(0), 1 => any::<i32>()]), 24)
+    ) {
+        let names = [
+            section::CLOCK, section::MACHINE_ID, section::HOSTNAME, section::NOVA_HOST, section::OS_RELEASE,
+            section::CPUINFO, section::KERNEL, section::DEFAULT_KERNEL, section::COMMAND_LINE, section::BOOT_ID,
+            section::UPTIME, section::RPM, section::DPKG, section::VULNERABILITIES, section::KERNEL_LOG,
+            section::DOMAIN_CAPABILITIES, section::DOMAINS, section::COMPUTE_UNIT, "nova-conf/000//etc/nova/nova.conf",
+            section::ARCHITECTURE, section::DEFAULT_COMMAND_LINE, "nova-conf/001/",
+            "nova-conf/x", "nova-conf/",
+        ];
+        let sections: BTreeMap<String, Section> = names
+            .iter()
+            .zip(&texts)
+            .map(|(name, (text, status))| ((*name).to_owned(), Section { status: *status, text: text.clone() }))
+            .collect();
+        let raw = RawFacts { sections };
+        let shown = format!("{:?}{:?}", parse(&raw), identity(&raw));
+        prop_assert!(!shown.contains("\\u{1b}"), "{}", shown);
+    }
+}
