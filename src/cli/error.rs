@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 
 use super::exit::Exit;
-use super::style::Style;
+use crate::report::Style;
 use crate::report::printable;
 
 /// A command that did not come to its end.

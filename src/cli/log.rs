@@ -3,7 +3,7 @@
 use tracing_subscriber::EnvFilter;
 
 use super::args::{GlobalArgs, LogFormat};
-use super::style::Style;
+use crate::report::Style;
 
 /// Starts the log: warnings, with `-v` what is done, with `-vv` what is asked, with `-vvv` everything.
 ///

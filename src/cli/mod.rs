@@ -13,7 +13,6 @@ mod man;
 mod output;
 mod reference;
 mod session;
-mod style;
 
 pub use args::Cli;
 pub use dispatch::main;

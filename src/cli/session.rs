@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 
 use super::args::{Format, GlobalArgs};
 use super::error::CommandError;
-use super::style::Style;
+use crate::report::Style;
 
 /// The surroundings of one command. Not `Debug`: the environment may hold a password.
 pub struct Session {
@@ -32,7 +32,7 @@ impl Session {
         let out = style(std::io::stdout().is_terminal());
         let err = style(std::io::stderr().is_terminal());
         let interactive = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-        Self { global, out, err, interactive, environment }
+        Self { global, environment, out, err, interactive }
     }
 
     /// The format asked for, where `command` can print it; the first of `possible` is its default.

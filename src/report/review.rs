@@ -1,0 +1,333 @@
+//! A rollout for review: what would be done, in which order, what was proven about it, what is left out and why.
+
+use std::fmt::Write as _;
+
+use super::sentence::verdict_words;
+use super::style::Style;
+use super::table::{Lean, Table};
+use super::text::{count, duration, markdown_cell, printable};
+use crate::model::{HostName, InstanceHandling};
+use crate::plan::{Certificate, Note, PlannedHost, PlannedStay, Rollout, Severity, SkipReason, StayReason};
+
+/// The certificate in plain words, one sentence a line.
+pub fn certificate_words(certificate: &Certificate) -> Vec<String> {
+    let mut lines = Vec::new();
+    lines.push(if certificate.violations.is_empty() {
+        "replayed instant by instant by code that shares nothing with the planner: no limit, no host's room and no server \
+         group is ever violated"
+            .to_owned()
+    } else {
+        format!("{} found by the replay: it cannot be run", count(certificate.violations.len(), "violation"))
+    });
+    if certificate.instances > 0 {
+        lines.push(format!(
+            "{} for {} that must leave a host ({:.3} each); no plan needs fewer than {}",
+            count(certificate.moves, "move"),
+            count(certificate.instances, "instance"),
+            certificate.moves_per_instance,
+            certificate.moves_lower_bound,
+        ));
+    } else {
+        lines.push("no instance has to move".to_owned());
+    }
+    let bound = certificate
+        .bounds
+        .iter()
+        .max_by(|one, other| one.1.total_cmp(other.1))
+        .map(|(name, _)| format!(" (what binds it: {})", name.replace('_', " ")))
+        .unwrap_or_default();
+    lines.push(format!(
+        "takes about {}; no plan can take less than {}{bound}: {:.1} % over",
+        duration(certificate.makespan_s),
+        duration(certificate.makespan_lower_bound_s),
+        certificate.gap * 100.0,
+    ));
+    lines.push(format!("at most {} out of service at one time", count(certificate.peak_hosts_out, "host")));
+    lines.extend(certificate.violations.iter().map(|violation| format!("violation: {violation}")));
+    lines
+}
+
+/// A reason to leave a host alone, in a few words.
+pub fn skip_words(reason: SkipReason) -> &'static str {
+    match reason {
+        SkipReason::Mitigated => "mitigated",
+        SkipReason::NotAffected => "not affected",
+        SkipReason::Unknown => "unknown",
+        SkipReason::Excluded => "excluded",
+        SkipReason::Disabled => "disabled",
+        SkipReason::Down => "down",
+        SkipReason::CannotEmpty => "cannot be emptied",
+        SkipReason::NoRoom => "no room",
+        SkipReason::Identity => "identity",
+        SkipReason::CannotMitigate => "cannot mitigate",
+        SkipReason::Limits => "limits",
+    }
+}
+
+/// A reason for an instance to stay, in a few words.
+pub fn stay_words(reason: StayReason) -> &'static str {
+    match reason {
+        StayReason::Stopped => "shut off",
+        StayReason::Suspended => "suspended",
+        StayReason::CannotMove => "cannot be moved",
+        StayReason::Locked => "locked",
+    }
+}
+
+/// What is done with an instance, in a few words.
+pub fn handling_words(handling: InstanceHandling) -> &'static str {
+    match handling {
+        InstanceHandling::Leave => "stays as it is",
+        InstanceHandling::LiveMigrate => "live migration",
+        InstanceHandling::ColdMigrate => "cold migration",
+        InstanceHandling::StopInPlace => "stopped before the reboot, started after it",
+        InstanceHandling::SkipHost => "its host is not touched",
+    }
+}
+
+/// One line that says what the rollout amounts to.
+pub fn headline(rollout: &Rollout) -> String {
+    let moves: usize = rollout.hosts.iter().map(|host| host.moves.len()).sum();
+    format!(
+        "{} to remedy, {}, about {}; {} left alone",
+        count(rollout.hosts.len(), "host"),
+        count(moves, "move"),
+        duration(rollout.certificate.makespan_s),
+        count(rollout.skipped.len(), "host"),
+    )
+}
+
+/// The rollout for people: an overview, or the details of `hosts` where some are named.
+pub fn text(rollout: &Rollout, hosts: &[HostName], style: Style) -> String {
+    let mut out = head(rollout, style);
+    if hosts.is_empty() {
+        out.push_str(&overview(rollout, style));
+    } else {
+        for host in rollout.hosts.iter().filter(|host| hosts.contains(&host.host)) {
+            out.push('\n');
+            out.push_str(&host_text(host, &rollout.stays, style));
+        }
+        for skipped in rollout.skipped.iter().filter(|skipped| hosts.contains(&skipped.host)) {
+            let _ = writeln!(out, "\n{}", style.bold(&format!("{} is left alone", skipped.host)));
+            let _ = writeln!(out, "  {}: {}", skip_words(skipped.reason), printable(&skipped.detail));
+        }
+    }
+    out
+}
+
+fn head(rollout: &Rollout, style: Style) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "{}", style.bold(&headline(rollout)));
+    let title = if rollout.remedy.title.is_empty() { String::new() } else { format!(" ({})", rollout.remedy.title) };
+    let _ = writeln!(out, "  remedy   {}", printable(&format!("{}{title}", rollout.remedy.name)));
+    let _ = writeln!(out, "  region   {}, as seen at {:.0}", printable(&rollout.region), rollout.region_taken_at);
+    let _ = writeln!(
+        out,
+        "  rollout  {}, made at {:.0} by fleetmend {}",
+        rollout.id,
+        rollout.created,
+        printable(&rollout.made_by)
+    );
+    let _ = writeln!(out, "  digest   {}", printable(rollout.digest.as_str()));
+    out
+}
+
+fn overview(rollout: &Rollout, style: Style) -> String {
+    let mut out = String::new();
+    let section = |out: &mut String, title: &str, body: &str| {
+        if !body.is_empty() {
+            let _ = write!(out, "\n{}\n{body}", style.bold(title));
+        }
+    };
+    let lines = certificate_words(&rollout.certificate).join("\n  ");
+    section(&mut out, "Certificate", &format!("  {lines}\n"));
+    section(&mut out, "Hosts in order", &hosts_table(rollout).render(2, |heading| style.dim(heading)));
+    section(&mut out, "Left alone", &skipped_table(rollout).render(2, |heading| style.dim(heading)));
+    section(
+        &mut out,
+        "Instances that stay on a host that is rebooted",
+        &stays_table(&rollout.stays).render(2, |heading| style.dim(heading)),
+    );
+    section(&mut out, "Notes", &notes(&rollout.notes, style));
+    out
+}
+
+/// Notes, gravest first.
+pub fn notes(notes: &[Note], style: Style) -> String {
+    let mut sorted: Vec<&Note> = notes.iter().collect();
+    sorted.sort_by_key(|note| std::cmp::Reverse(note.severity));
+    let mut out = String::new();
+    for note in sorted {
+        let label = match note.severity {
+            Severity::Info => style.dim("note"),
+            Severity::Warning => style.yellow("warning"),
+            Severity::Fatal => style.red("fatal"),
+        };
+        let _ = writeln!(out, "  {label}: {}: {}", printable(&note.at), printable(&note.message));
+    }
+    out
+}
+
+fn hosts_table(rollout: &Rollout) -> Table {
+    let mut table = Table::new(&[
+        ("", Lean::Right),
+        ("host", Lean::Left),
+        ("zone", Lean::Left),
+        ("out at", Lean::Right),
+        ("back at", Lean::Right),
+        ("moves", Lean::Right),
+        ("", Lean::Left),
+    ]);
+    for host in &rollout.hosts {
+        table.row([
+            host.order.to_string(),
+            host.host.to_string(),
+            host.zone.as_ref().map(ToString::to_string).unwrap_or_default(),
+            format!("+{}", duration(host.start_s)),
+            format!("+{}", duration(host.finish_s)),
+            host.moves.len().to_string(),
+            if host.canary { "canary".to_owned() } else { String::new() },
+        ]);
+    }
+    table
+}
+
+fn skipped_table(rollout: &Rollout) -> Table {
+    let mut table = Table::new(&[("host", Lean::Left), ("why", Lean::Left), ("", Lean::Left)]);
+    for skipped in &rollout.skipped {
+        table.row([skipped.host.as_str(), skip_words(skipped.reason), &skipped.detail]);
+    }
+    table
+}
+
+fn stays_table<'a>(stays: impl IntoIterator<Item = &'a PlannedStay>) -> Table {
+    let mut table = Table::new(&[
+        ("host", Lean::Left),
+        ("instance", Lean::Left),
+        ("name", Lean::Left),
+        ("why", Lean::Left),
+        ("", Lean::Left),
+    ]);
+    for stay in stays {
+        table.row([
+            stay.host.as_str(),
+            &stay.instance.to_string(),
+            &stay.name,
+            stay_words(stay.reason),
+            handling_words(stay.handling),
+        ]);
+    }
+    table
+}
+
+fn host_text(host: &PlannedHost, stays: &[PlannedStay], style: Style) -> String {
+    let mut out = String::new();
+    let zone = host.zone.as_ref().map(|zone| format!(", zone {zone}")).unwrap_or_default();
+    let canary = if host.canary { ", canary" } else { "" };
+    let _ = writeln!(
+        out,
+        "{}",
+        style.bold(&printable(&format!(
+            "{}: number {}{zone}{canary}, out for about {}",
+            host.host,
+            host.order,
+            duration(host.finish_s - host.start_s)
+        )))
+    );
+    let identity = [
+        ("machine", &host.identity.machine_id),
+        ("Nova name", &host.identity.nova_host),
+        ("hostname", &host.identity.hostname),
+    ];
+    let known: Vec<String> =
+        identity.iter().filter_map(|(what, value)| value.as_ref().map(|value| format!("{what} {value}"))).collect();
+    let _ = writeln!(out, "  must be  {}", printable(&known.join(", ")));
+    let _ = writeln!(out, "  verdict  {}", verdict_words(host.verdict.verdict));
+    out.push_str(&super::evidence::table(&host.verdict).render(4, |heading| style.dim(heading)));
+    let mut moves =
+        Table::new(&[("leaves", Lean::Right), ("instance", Lean::Left), ("name", Lean::Left), ("to", Lean::Left)]);
+    for planned in &host.moves {
+        moves.row([
+            &format!("+{}", duration(planned.start_s)),
+            &planned.instance.to_string(),
+            &planned.name,
+            planned.to.as_str(),
+        ]);
+    }
+    let _ = writeln!(out, "  {}", count(host.moves.len(), "move"));
+    out.push_str(&moves.render(4, |heading| style.dim(heading)));
+    let staying = stays_table(stays.iter().filter(|stay| stay.host == host.host));
+    if !staying.is_empty() {
+        out.push_str("  stays through the reboot\n");
+        out.push_str(&staying.render(4, |heading| style.dim(heading)));
+    }
+    out
+}
+
+/// The rollout for a change ticket.
+pub fn markdown(rollout: &Rollout) -> String {
+    let mut out = String::new();
+    let _ =
+        writeln!(out, "# Rollout of {} in {}\n", markdown_cell(&rollout.remedy.name), markdown_cell(&rollout.region));
+    let _ = writeln!(out, "{}.\n", headline(rollout));
+    let _ = writeln!(out, "- digest: `{}`", markdown_cell(rollout.digest.as_str()));
+    let _ = writeln!(
+        out,
+        "- rollout: {}, made at {:.0} by fleetmend {}",
+        rollout.id,
+        rollout.created,
+        markdown_cell(&rollout.made_by)
+    );
+    let _ = writeln!(out, "- region as seen at {:.0}\n\n## Certificate\n", rollout.region_taken_at);
+    for line in certificate_words(&rollout.certificate) {
+        let _ = writeln!(out, "- {}", markdown_cell(&line));
+    }
+    for (title, table) in [
+        ("Hosts in order", hosts_table(rollout)),
+        ("Left alone", skipped_table(rollout)),
+        ("Instances that stay on a host that is rebooted", stays_table(&rollout.stays)),
+    ] {
+        if !table.is_empty() {
+            let _ = write!(out, "\n## {title}\n\n{}", table.markdown());
+        }
+    }
+    if !rollout.notes.is_empty() {
+        out.push_str("\n## Notes\n\n");
+        for note in &rollout.notes {
+            let severity = format!("{:?}", note.severity).to_lowercase();
+            let _ = writeln!(out, "- {severity}: {}: {}", markdown_cell(&note.at), markdown_cell(&note.message));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::rollout;
+
+    #[test]
+    fn the_overview_says_what_would_be_done_and_what_not() {
+        insta::assert_snapshot!(text(&rollout(), &[], Style::plain()));
+    }
+
+    #[test]
+    fn a_host_is_shown_with_its_evidence_and_moves_and_a_skipped_one_with_its_reason() {
+        let hosts = [HostName::new("compute-2"), HostName::new("compute-3")];
+        insta::assert_snapshot!(text(&rollout(), &hosts, Style::plain()));
+    }
+
+    #[test]
+    fn a_change_ticket_holds_it_all_and_no_name_breaks_it() {
+        let ticket = markdown(&rollout());
+        insta::assert_snapshot!(ticket);
+        assert!(!ticket.contains("<script>"));
+    }
+
+    #[test]
+    fn a_violated_certificate_says_so_first() {
+        let mut certificate = rollout().certificate;
+        certificate.violations.push("compute-1 over its room at +702 s".to_owned());
+        assert_eq!(certificate_words(&certificate)[0], "1 violation found by the replay: it cannot be run");
+    }
+}
