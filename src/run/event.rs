@@ -25,26 +25,33 @@ pub struct Event {
 impl Event {
     /// Whether nothing of the run is left to do after this.
     pub fn ends_the_run(&self) -> bool {
-        match &self.kind {
-            EventKind::RunEnded { outcome, .. } => match outcome {
-                Outcome::Done | Outcome::DoneWithFailures | Outcome::Abandoned => true,
-                Outcome::Paused | Outcome::Stopped => false,
-            },
-            EventKind::RunStarted { .. }
-            | EventKind::RunResumed { .. }
-            | EventKind::StepStarted { .. }
-            | EventKind::StepIntended { .. }
-            | EventKind::StepSucceeded { .. }
-            | EventKind::StepFailed { .. }
-            | EventKind::HostQuarantined { .. }
-            | EventKind::HostSkipped { .. }
-            | EventKind::HostRetried { .. }
-            | EventKind::GateReached { .. }
-            | EventKind::GateOpened { .. }
-            | EventKind::RunPaused { .. }
-            | EventKind::RunContinued { .. }
-            | EventKind::StopRequested { .. }
-            | EventKind::LimitsChanged { .. } => false,
+        matches!(
+            self.kind,
+            EventKind::RunEnded { outcome: Outcome::Done | Outcome::DoneWithFailures | Outcome::Abandoned, .. }
+        )
+    }
+}
+
+impl EventKind {
+    /// The kind in the words of the journal.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::RunStarted { .. } => "run-started",
+            Self::RunResumed { .. } => "run-resumed",
+            Self::StepStarted { .. } => "step-started",
+            Self::StepIntended { .. } => "step-intended",
+            Self::StepSucceeded { .. } => "step-succeeded",
+            Self::StepFailed { .. } => "step-failed",
+            Self::HostQuarantined { .. } => "host-quarantined",
+            Self::HostSkipped { .. } => "host-skipped",
+            Self::HostRetried { .. } => "host-retried",
+            Self::GateReached { .. } => "gate-reached",
+            Self::GateOpened { .. } => "gate-opened",
+            Self::RunPaused { .. } => "run-paused",
+            Self::RunContinued { .. } => "run-continued",
+            Self::StopRequested { .. } => "stop-requested",
+            Self::LimitsChanged { .. } => "limits-changed",
+            Self::RunEnded { .. } => "run-ended",
         }
     }
 }

@@ -1,8 +1,21 @@
 //! Durable execution: events, the fold, decisions, and the one loop that carries them out.
+//!
+//! `event`, `state`, `host`, `limits`, `room`, `windows` and `schedule` are pure: the vocabulary, the fold, the
+//! decisions. `driver` is the only async loop; it alone starts work on the region or a host.
 
 pub mod event;
+mod host;
+mod limits;
+mod room;
+mod schedule;
+mod state;
+mod windows;
 
 pub use event::{
     Event, EventKind, FaultScope, GateName, Intent, LeavingInstance, Outcome, PackageChange, PauseCause, Runner,
     StepFailure, StepOutput,
 };
+pub use host::{HostPhase, HostState, StepState, StepStatus};
+pub use limits::Reached;
+pub use schedule::{Decision, Wait, decide, next_wake, retry_at, waiting};
+pub use state::{Gate, IllegalTransition, MoveCounts, RunState, RunStatus};

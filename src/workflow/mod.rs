@@ -8,5 +8,6 @@ mod graph;
 mod kind;
 
 pub use export::{dot, mermaid};
+pub(crate) use graph::move_step;
 pub use graph::{EdgeKind, Step, Workflow, graph, host_steps};
 pub use kind::StepKind;

@@ -1,0 +1,323 @@
+//! The state of one host within a run: its phase, its steps, what they left. Part of the fold; changed only by
+//! [`super::RunState::apply`].
+
+use std::collections::BTreeSet;
+
+use indexmap::IndexMap;
+use jiff::Timestamp;
+
+use super::event::{Intent, LeavingInstance, StepFailure, StepOutput};
+use crate::actions::HostMemory;
+use crate::model::{HostName, InstanceId, StepId};
+use crate::plan::PlannedHost;
+use crate::workflow::{Step, StepKind, host_steps, move_step};
+
+/// Where a host stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HostPhase {
+    /// Not begun.
+    Waiting,
+    /// Begun and not ended: counts as out of service.
+    Active,
+    /// Back in service, proven.
+    Done,
+    /// Left alone.
+    Skipped,
+    /// Failed for good: stays disabled.
+    Quarantined,
+}
+
+/// A host within a run.
+#[derive(Debug, Clone)]
+pub struct HostState {
+    /// Where it stands.
+    pub phase: HostPhase,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why it is skipped or quarantined.
+    pub why: Option<String>,
+    /// Its steps in order; empty until it is begun.
+    pub(super) steps: IndexMap<StepId, StepState>,
+    /// What its steps left for later ones.
+    pub(super) memory: HostMemory,
+    /// How often its instances were resolved.
+    rounds: u32,
+}
+
+/// A step within a run.
+#[derive(Debug, Clone)]
+pub struct StepState {
+    /// What it is.
+    pub step: Step,
+    /// How it stands.
+    pub status: StepStatus,
+    /// For a move: which instance, as it was when it was resolved.
+    pub leaving: Option<LeavingInstance>,
+    /// For a move: where the current attempt goes.
+    pub target: Option<HostName>,
+    /// For a move: targets that did not work.
+    pub avoid: BTreeSet<HostName>,
+    /// The last intent that was recorded, of any attempt.
+    pub intent: Option<Intent>,
+    /// Failures that were the control plane's, which count against nobody.
+    pub excused: u32,
+}
+
+/// How a step stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepStatus {
+    /// Not started.
+    Pending,
+    /// Claimed by a runner.
+    Running {
+        /// From 1.
+        attempt: u32,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Failed, and to be tried again.
+    Retrying {
+        /// The attempt that failed.
+        attempt: u32,
+        /// When.
+        at: Timestamp,
+        /// Why it failed.
+        failure: StepFailure,
+    },
+    /// Verified.
+    Succeeded(StepOutput),
+    /// Failed for good.
+    Failed(StepFailure),
+}
+
+impl StepStatus {
+    /// The status in a word.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running { .. } => "running",
+            Self::Retrying { .. } => "retrying",
+            Self::Succeeded(_) => "succeeded",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+impl StepState {
+    fn new(step: Step, leaving: Option<LeavingInstance>) -> Self {
+        Self {
+            step,
+            status: StepStatus::Pending,
+            leaving,
+            target: None,
+            avoid: BTreeSet::new(),
+            intent: None,
+            excused: 0,
+        }
+    }
+
+    /// Whether a runner has it.
+    pub fn is_running(&self) -> bool {
+        matches!(self.status, StepStatus::Running { .. })
+    }
+
+    /// The number of the attempt that comes next.
+    pub fn next_attempt(&self) -> u32 {
+        match &self.status {
+            StepStatus::Running { attempt, .. } | StepStatus::Retrying { attempt, .. } => attempt + 1,
+            StepStatus::Pending | StepStatus::Succeeded(_) | StepStatus::Failed(_) => 1,
+        }
+    }
+}
+
+impl HostState {
+    pub(super) fn waiting(since: Timestamp) -> Self {
+        Self {
+            phase: HostPhase::Waiting,
+            since,
+            why: None,
+            steps: IndexMap::new(),
+            memory: HostMemory::default(),
+            rounds: 0,
+        }
+    }
+
+    /// Its steps in order; empty until it is begun.
+    pub fn steps(&self) -> impl Iterator<Item = &StepState> {
+        self.steps.values()
+    }
+
+    /// Forgets everything but what the service was before: an operator wants the host tried again.
+    pub(super) fn retry(&mut self, now: Timestamp) {
+        let service_before = self.memory.service_before.take();
+        *self = Self::waiting(now);
+        self.memory.service_before = service_before;
+    }
+
+    /// What its steps left for later ones.
+    pub fn memory(&self) -> &HostMemory {
+        &self.memory
+    }
+
+    /// Whether a step of that kind has succeeded.
+    pub fn has_done(&self, kind: StepKind) -> bool {
+        self.steps.values().any(|state| state.step.kind == kind && matches!(state.status, StepStatus::Succeeded(_)))
+    }
+
+    /// Whether a step of that kind was ever started.
+    pub fn has_begun(&self, kind: StepKind) -> bool {
+        self.steps.values().any(|state| state.step.kind == kind && state.status != StepStatus::Pending)
+    }
+
+    /// Whether a runner has one of its steps.
+    pub fn is_busy(&self) -> bool {
+        self.steps.values().any(StepState::is_running)
+    }
+
+    /// Steps that nothing but limits and time keeps from starting.
+    pub(super) fn ready(&self) -> impl Iterator<Item = &StepState> {
+        self.steps.values().filter(|state| match state.status {
+            StepStatus::Pending => state.step.needs.iter().all(|need| self.succeeded(need)),
+            StepStatus::Retrying { .. } => true,
+            StepStatus::Running { .. } | StepStatus::Succeeded(_) | StepStatus::Failed(_) => false,
+        })
+    }
+
+    fn succeeded(&self, id: &StepId) -> bool {
+        self.steps.get(id).is_some_and(|state| matches!(state.status, StepStatus::Succeeded(_)))
+    }
+
+    /// Begins the host: its steps come into being. Moves are added when they are resolved.
+    pub(super) fn begin(&mut self, planned: &PlannedHost, now: Timestamp) {
+        self.phase = HostPhase::Active;
+        self.since = now;
+        self.why = None;
+        self.rounds = 0;
+        // What a retried host was before we disabled it is known only from the first time.
+        self.memory = HostMemory { service_before: self.memory.service_before.take(), ..HostMemory::default() };
+        self.steps = host_steps(&planned.host, &[])
+            .into_iter()
+            .map(|step| (step.id.clone(), StepState::new(step, None)))
+            .collect();
+    }
+
+    /// Adds the moves that a `resolve` found, and a further look after them, for which the fence waits.
+    pub(super) fn add_moves(&mut self, host: &HostName, resolved: &StepId, leaving: &[LeavingInstance]) {
+        if leaving.is_empty() {
+            return;
+        }
+        self.rounds += 1;
+        let mut moves = Vec::with_capacity(leaving.len());
+        for instance in leaving {
+            let step = self.unused(move_step(host, instance.id, resolved));
+            moves.push(step.id.clone());
+            self.steps.insert(step.id.clone(), StepState::new(step, Some(instance.clone())));
+        }
+        let again = Step {
+            id: StepId::of(host, &format!("{}/{}", StepKind::Resolve, self.rounds + 1)),
+            kind: StepKind::Resolve,
+            host: host.clone(),
+            instance: None,
+            needs: moves,
+        };
+        if let Some(fence) = self.steps.get_mut(&StepId::of(host, StepKind::Fence.name())) {
+            fence.step.needs = vec![again.id.clone()];
+        }
+        self.steps.insert(again.id.clone(), StepState::new(again, None));
+    }
+
+    /// An instance that came back and leaves once more gets a step of its own.
+    fn unused(&self, mut step: Step) -> Step {
+        let first = step.id.clone();
+        let mut round = 1;
+        while self.steps.contains_key(&step.id) {
+            round += 1;
+            step.id = StepId::new(format!("{first}/{round}"));
+        }
+        step
+    }
+
+    /// How often its instances were resolved and something had to leave.
+    pub(super) fn rounds(&self) -> u32 {
+        self.rounds
+    }
+
+    /// Adds the aftercare of a host that failed: the fence comes down unless a reboot was begun, and the reason is
+    /// written where Nova shows it. Nothing is done to a host that was never disabled by us.
+    pub(super) fn add_aftercare(&mut self, host: &HostName) {
+        if !self.has_begun(StepKind::Disable) {
+            return;
+        }
+        let unfence = self.memory.fenced && !self.has_begun(StepKind::Reboot);
+        let kinds = [StepKind::Unfence, StepKind::Quarantine];
+        for kind in kinds.into_iter().filter(|kind| *kind != StepKind::Unfence || unfence) {
+            let id = StepId::of(host, kind.name());
+            let step = Step { id: id.clone(), kind, host: host.clone(), instance: None, needs: Vec::new() };
+            self.steps.insert(id, StepState::new(step, None));
+        }
+    }
+
+    /// Folds what a step left into what later ones know.
+    pub(super) fn remember(&mut self, id: &StepId, output: &StepOutput) {
+        let Some(state) = self.steps.get(id) else { return };
+        match state.step.kind {
+            StepKind::Fence => self.memory.fenced = true,
+            StepKind::Unfence => self.memory.fenced = false,
+            StepKind::Move => self.memory.left.extend(state.step.instance),
+            StepKind::Identify
+            | StepKind::Disable
+            | StepKind::Stage
+            | StepKind::Resolve
+            | StepKind::Update
+            | StepKind::Configure
+            | StepKind::VerifyConfig
+            | StepKind::Reboot
+            | StepKind::Return
+            | StepKind::Evidence
+            | StepKind::Enable
+            | StepKind::Settle
+            | StepKind::Quarantine => {}
+        }
+        match output {
+            StepOutput::Disabled { before, .. } => self.memory.service_before = Some(before.clone()),
+            StepOutput::Resolved { staying, .. } => self.memory.staying.clone_from(staying),
+            StepOutput::Rebooted { before, after } => {
+                self.memory.boots = Some((before.clone(), after.clone()));
+                // nova-compute starts with the host.
+                self.memory.fenced = false;
+            }
+            StepOutput::Done { .. }
+            | StepOutput::AlreadySo { .. }
+            | StepOutput::Moved { .. }
+            | StepOutput::Gone { .. }
+            | StepOutput::Packages { .. }
+            | StepOutput::Proven { .. } => {}
+        }
+    }
+
+    /// What the host is doing, in the words of the status file.
+    pub fn activity(&self) -> &'static str {
+        match self.phase {
+            HostPhase::Waiting => "waiting",
+            HostPhase::Done => "done",
+            HostPhase::Skipped => "skipped",
+            HostPhase::Quarantined => "quarantined",
+            HostPhase::Active => {
+                if self.has_begun(StepKind::Return) {
+                    "verifying"
+                } else if self.has_begun(StepKind::Reboot) {
+                    "rebooting"
+                } else if self.has_begun(StepKind::Fence) {
+                    "updating"
+                } else {
+                    "draining"
+                }
+            }
+        }
+    }
+
+    /// The instance of a move.
+    pub(super) fn moving(&self, id: &StepId) -> Option<InstanceId> {
+        self.steps.get(id).and_then(|state| state.step.instance)
+    }
+}

@@ -1,0 +1,159 @@
+//! What is in use of each limit, counted from the state. Pure; `schedule` asks before it begins anything.
+
+use std::collections::BTreeMap;
+
+use super::host::HostPhase;
+use super::state::RunState;
+use crate::model::{HostName, Limits, ZoneName};
+use crate::plan::PlannedHost;
+
+/// Hosts out of service and migrations in flight.
+#[derive(Debug, Default)]
+pub(super) struct InUse {
+    hosts: usize,
+    zones: BTreeMap<ZoneName, usize>,
+    racks: BTreeMap<String, usize>,
+    /// Quarantined hosts by zone: out of service, but nobody's slot, so that one failure does not stop a small region.
+    lost: BTreeMap<ZoneName, usize>,
+    migrations: usize,
+    sources: BTreeMap<HostName, usize>,
+    targets: BTreeMap<HostName, usize>,
+}
+
+/// The limit that keeps something from being begun.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reached {
+    /// Hosts out of service in the region.
+    Hosts(usize),
+    /// Hosts out of service in a zone.
+    Zone(ZoneName, usize),
+    /// Hosts out of service in a rack.
+    Rack(String, usize),
+    /// Hosts that must stay in service in a zone.
+    KeepUp(ZoneName, usize),
+    /// Migrations in the region.
+    Migrations(usize),
+    /// Migrations away from a host.
+    Source(HostName, usize),
+    /// Migrations onto a host.
+    Target(HostName, usize),
+}
+
+impl std::fmt::Display for Reached {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Hosts(limit) => write!(f, "{limit} hosts are out of service at once (limits.hosts)"),
+            Self::Zone(zone, limit) => {
+                write!(f, "{limit} hosts of {zone} are out of service at once (limits.hosts_per_zone)")
+            }
+            Self::Rack(rack, limit) => {
+                write!(f, "{limit} hosts of rack {rack} are out of service at once (limits.hosts_per_rack)")
+            }
+            Self::KeepUp(zone, limit) => write!(f, "{limit} hosts of {zone} must stay in service (limits.keep_up)"),
+            Self::Migrations(limit) => write!(f, "{limit} migrations are in flight (limits.migrations)"),
+            Self::Source(host, limit) => {
+                write!(f, "{limit} migrations leave {host} already (limits.migrations_per_source)")
+            }
+            Self::Target(host, limit) => {
+                write!(f, "{limit} migrations go to {host} already (limits.migrations_per_target)")
+            }
+        }
+    }
+}
+
+impl InUse {
+    /// Counts what is in use.
+    pub(super) fn of(state: &RunState) -> Self {
+        let mut in_use = Self::default();
+        for (planned, host) in state.in_order() {
+            match host.phase {
+                HostPhase::Active => in_use.add_host(planned),
+                HostPhase::Quarantined => {
+                    if let Some(zone) = &planned.zone {
+                        *in_use.lost.entry(zone.clone()).or_default() += 1;
+                    }
+                }
+                HostPhase::Waiting | HostPhase::Done | HostPhase::Skipped => {}
+            }
+        }
+        for (_, from, to) in state.moves_in_flight() {
+            in_use.add_move(from, to);
+        }
+        in_use
+    }
+
+    /// Counts a host that is begun.
+    pub(super) fn add_host(&mut self, host: &PlannedHost) {
+        self.hosts += 1;
+        if let Some(zone) = &host.zone {
+            *self.zones.entry(zone.clone()).or_default() += 1;
+        }
+        if let Some(rack) = &host.rack {
+            *self.racks.entry(rack.clone()).or_default() += 1;
+        }
+    }
+
+    /// Counts a move that is started.
+    pub(super) fn add_move(&mut self, from: &HostName, to: Option<&HostName>) {
+        self.migrations += 1;
+        *self.sources.entry(from.clone()).or_default() += 1;
+        if let Some(to) = to {
+            *self.targets.entry(to.clone()).or_default() += 1;
+        }
+    }
+
+    /// Whether no further host may be begun anywhere.
+    pub(super) fn region_is_full(&self, limits: &Limits, region_size: usize) -> bool {
+        self.hosts >= limits.hosts.of(region_size)
+    }
+
+    /// Whether `host` may be begun.
+    pub(super) fn admits_host(&self, host: &PlannedHost, state: &RunState) -> Result<(), Reached> {
+        let limits = state.limits();
+        let region = limits.hosts.of(state.region_size);
+        if self.hosts >= region {
+            return Err(Reached::Hosts(region));
+        }
+        if let Some(zone) = &host.zone {
+            let size = state.zone_sizes.get(zone).copied().unwrap_or(1);
+            let (out, lost) = (count(&self.zones, zone), count(&self.lost, zone));
+            let allowed = limits.hosts_per_zone.of(size);
+            if out >= allowed {
+                return Err(Reached::Zone(zone.clone(), allowed));
+            }
+            // A zone of one host could never be remedied otherwise.
+            let keep = limits.keep_up.per_zone.min(size.saturating_sub(1));
+            if size < out + lost + 1 + keep {
+                return Err(Reached::KeepUp(zone.clone(), keep));
+            }
+        }
+        if let (Some(rack), Some(limit)) = (&host.rack, limits.hosts_per_rack) {
+            let allowed = limit.of(state.rack_sizes.get(rack).copied().unwrap_or(1));
+            if count(&self.racks, rack) >= allowed {
+                return Err(Reached::Rack(rack.clone(), allowed));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a migration may leave `from`.
+    pub(super) fn admits_source(&self, from: &HostName, limits: &Limits) -> Result<(), Reached> {
+        if self.migrations >= limits.migrations {
+            return Err(Reached::Migrations(limits.migrations));
+        }
+        if count(&self.sources, from) >= limits.migrations_per_source {
+            return Err(Reached::Source(from.clone(), limits.migrations_per_source));
+        }
+        Ok(())
+    }
+
+    /// Hosts that no further migration may go to.
+    pub(super) fn full_targets<'a>(&'a self, limits: &Limits) -> impl Iterator<Item = &'a HostName> {
+        let limit = limits.migrations_per_target;
+        self.targets.iter().filter(move |(_, count)| **count >= limit).map(|(host, _)| host)
+    }
+}
+
+fn count<K: Ord>(counts: &BTreeMap<K, usize>, key: &K) -> usize {
+    counts.get(key).copied().unwrap_or(0)
+}

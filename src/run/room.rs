@@ -1,0 +1,140 @@
+//! Room for moves, asked of the placement function that the planner uses as well. Pure.
+
+use std::collections::BTreeSet;
+
+use super::event::LeavingInstance;
+use super::host::{HostPhase, HostState, StepState, StepStatus};
+use super::limits::{InUse, Reached};
+use super::schedule::Wait;
+use super::state::RunState;
+use crate::model::{HostName, InstanceId};
+use crate::plan::placement::{Choice, Mover, Occupancy, Refusal, Rules, choose_target, fits_all};
+use crate::plan::{PlannedHost, PlannedMove};
+
+/// Where a ready move goes, and why not to the planned host.
+pub(super) fn target_of(
+    state: &RunState,
+    step: &StepState,
+    in_use: &InUse,
+) -> Result<(HostName, Option<String>), Wait> {
+    let from = &step.step.host;
+    let Some(leaving) = &step.leaving else {
+        return Err(Wait::Room(Refusal::UnknownHost { host: from.clone() }));
+    };
+    let limits = state.limits();
+    let full: BTreeSet<HostName> = in_use.full_targets(limits).cloned().collect();
+    let preferred = planned_target(state, from, leaving.id).filter(|target| !step.avoid.contains(*target));
+    if let Some(target) = preferred.filter(|target| full.contains(*target) && state.occupancy().is_target(target)) {
+        // Its turn comes; going elsewhere would take the room that is planned for others.
+        return Err(Wait::Limit(Reached::Target(target.clone(), limits.migrations_per_target)));
+    }
+    let mover = Mover { preferred: preferred.cloned(), ..mover(leaving, from) };
+    let avoid: BTreeSet<HostName> = full.union(&step.avoid).cloned().collect();
+    let chosen = choose(state, &mover, &avoid).or_else(|refusal| {
+        // Targets that failed are tried again before the instance is given up: Nova's scheduler may have believed
+        // in a drained host's old instances, for up to 120 s.
+        if step.avoid.is_empty() { Err(refusal) } else { choose(state, &mover, &full) }
+    });
+    match chosen {
+        Ok(Choice { host, instead }) => Ok((host, instead.map(|refusal| refusal.to_string()))),
+        Err(refusal) if !full.is_empty() && choose(state, &mover, &BTreeSet::new()).is_ok() => {
+            debug_assert!(!matches!(refusal, Refusal::GroupInFlight { .. }), "a group in flight refuses every target");
+            Err(Wait::Limit(Reached::Migrations(limits.migrations_per_target)))
+        }
+        Err(refusal) => Err(Wait::Room(refusal)),
+    }
+}
+
+/// Whether a waiting host's instances have room, beside those of hosts that are begun and still to be emptied.
+pub(super) fn for_host(state: &RunState, planned: &PlannedHost) -> Result<(), Refusal> {
+    let mut movers: Vec<Mover> = Vec::new();
+    for (other, host) in state.in_order().filter(|(_, host)| host.phase == HostPhase::Active) {
+        movers.extend(still_to_leave(other, host));
+    }
+    for planned_move in planned.moves.iter().filter(|planned_move| !is_seed(state, planned_move)) {
+        movers.push(planned_mover(planned_move));
+    }
+    if movers.is_empty() {
+        return Ok(());
+    }
+    let rules = Rules::keeping(&state.rollout().policy.headroom);
+    fits_all(state.occupancy(), &movers, &rules).map(|_| ())
+}
+
+/// The choice among hosts that are mitigated; where the plan has the instance go to a host that is not yet, because
+/// there is no other room, also among hosts that are neither mitigated nor begun.
+fn choose(state: &RunState, mover: &Mover, avoid: &BTreeSet<HostName>) -> Result<Choice, Refusal> {
+    let rules = Rules { avoid, headroom: &state.rollout().policy.headroom };
+    let occupancy = state.occupancy();
+    let seed = mover.preferred.as_ref().is_some_and(|target| is_unbegun(state, target));
+    match choose_target(occupancy, mover, &rules) {
+        Err(refusal) if seed && !matches!(refusal, Refusal::GroupInFlight { .. }) => {
+            choose_target(&with_unbegun(state), mover, &rules)
+        }
+        chosen => chosen,
+    }
+}
+
+/// The occupancy with hosts that wait as further targets. Only a seed's few moves ask for it.
+fn with_unbegun(state: &RunState) -> Occupancy {
+    let mut occupancy = state.occupancy().clone();
+    for (planned, _) in state.in_order().filter(|(_, host)| host.phase == HostPhase::Waiting) {
+        // A host outside the snapshot has no room that is known.
+        let _ = occupancy.admit(&planned.host);
+    }
+    occupancy
+}
+
+fn is_unbegun(state: &RunState, host: &HostName) -> bool {
+    state.hosts().get(host).is_some_and(|host| host.phase == HostPhase::Waiting)
+}
+
+/// Whether a planned move goes to a host that is remedied later.
+fn is_seed(state: &RunState, planned: &PlannedMove) -> bool {
+    !state.occupancy().is_target(&planned.to) && is_unbegun(state, &planned.to) && {
+        let order = |host: &HostName| state.planned(host).map(|planned| planned.order);
+        order(&planned.to) > order(&planned.from)
+    }
+}
+
+fn planned_target<'a>(state: &'a RunState, from: &HostName, instance: InstanceId) -> Option<&'a HostName> {
+    let planned = state.planned(from)?;
+    planned.moves.iter().find(|planned| planned.instance == instance).map(|planned| &planned.to)
+}
+
+/// Instances of a begun host that have no target yet.
+fn still_to_leave(planned: &PlannedHost, host: &HostState) -> Vec<Mover> {
+    let mut resolved = host.steps().filter_map(|step| Some((step, step.leaving.as_ref()?))).peekable();
+    if resolved.peek().is_none() {
+        return planned.moves.iter().map(planned_mover).collect();
+    }
+    let unplaced = resolved.filter(|(step, _)| match step.status {
+        StepStatus::Pending | StepStatus::Retrying { .. } => true,
+        StepStatus::Running { .. } | StepStatus::Succeeded(_) | StepStatus::Failed(_) => false,
+    });
+    unplaced.map(|(_, leaving)| mover(leaving, &planned.host)).collect()
+}
+
+fn mover(leaving: &LeavingInstance, from: &HostName) -> Mover {
+    Mover {
+        id: leaving.id,
+        from: from.clone(),
+        resources: leaving.resources.clone(),
+        group: leaving.group.clone(),
+        pinned_zone: leaving.pinned_zone.clone(),
+        traits: leaving.traits.clone(),
+        preferred: None,
+    }
+}
+
+fn planned_mover(planned: &PlannedMove) -> Mover {
+    Mover {
+        id: planned.instance,
+        from: planned.from.clone(),
+        resources: planned.resources.clone(),
+        group: planned.group.clone(),
+        pinned_zone: None,
+        traits: Vec::new(),
+        preferred: Some(planned.to.clone()),
+    }
+}

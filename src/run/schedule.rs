@@ -1,0 +1,454 @@
+//! Decisions, pure: what may be begun now, and why everything else waits.
+//!
+//! [`decide`] looks at hosts that are begun and at the next few that wait, never at all steps that exist, so that its
+//! cost is what is ready. It returns at most one start that books room at a time: the driver applies it and asks again.
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::event::{FaultScope, PauseCause, StepFailure};
+use super::host::{HostPhase, HostState, StepState, StepStatus};
+use super::limits::{InUse, Reached};
+use super::room;
+use super::state::{Gate, RunState, RunStatus};
+use super::windows;
+use crate::actions::ErrorClass;
+use crate::model::{HostName, StepId};
+use crate::plan::PlannedHost;
+use crate::plan::placement::Refusal;
+use crate::run::event::Outcome;
+use crate::workflow::StepKind;
+
+/// How many waiting hosts are looked at for a free slot. Hosts behind them wait for the same room, and a region of
+/// 10,000 is not searched after each event.
+const LOOKAHEAD: usize = 32;
+
+/// How often a host's instances are resolved before something is wrong with it: each round found more to move.
+const MAX_ROUNDS: u32 = 8;
+
+/// What is to happen next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// A step starts.
+    Start {
+        /// Which.
+        step: StepId,
+        /// From 1.
+        attempt: u32,
+        /// For a move: where to.
+        target: Option<HostName>,
+        /// For a move: why not to the planned host.
+        because: Option<String>,
+    },
+    /// A host failed for good.
+    Quarantine {
+        /// Which.
+        host: HostName,
+        /// The step.
+        step: StepId,
+        /// Why.
+        reason: String,
+    },
+    /// A host is left alone.
+    Skip {
+        /// Which.
+        host: HostName,
+        /// Why.
+        reason: String,
+    },
+    /// Nothing more begins.
+    Pause {
+        /// Why.
+        cause: PauseCause,
+        /// Why, for people.
+        reason: String,
+    },
+    /// The canary hosts are through.
+    ReachGate {
+        /// When it opens by itself.
+        opens_at: Option<Timestamp>,
+    },
+    /// The gate's time has come.
+    OpenGate,
+    /// There is nothing left to do, or nothing that may be done.
+    End(Outcome),
+}
+
+/// Why something waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wait {
+    /// For a slot.
+    Limit(Reached),
+    /// For room.
+    Room(Refusal),
+    /// For the canary hosts.
+    Canary,
+    /// For the gate behind them.
+    Gate(Option<Timestamp>),
+    /// For a window.
+    Window,
+    /// For the next attempt.
+    Retry(Timestamp),
+    /// For the control plane to be well.
+    ControlPlane,
+    /// For `continue`.
+    Paused(String),
+    /// The run is being stopped.
+    Stopping,
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Limit(reached) => write!(f, "for a slot: {reached}"),
+            Self::Room(refusal) => write!(f, "for room: {refusal}"),
+            Self::Canary => f.write_str("for the canary hosts"),
+            Self::Gate(Some(at)) => write!(f, "for the canary hosts' soak time, until {at}"),
+            Self::Gate(None) => f.write_str("for approval after the canary hosts"),
+            Self::Window => f.write_str("for a maintenance window"),
+            Self::Retry(at) => write!(f, "to be tried again at {at}"),
+            Self::ControlPlane => f.write_str("for the control plane to be well"),
+            Self::Paused(reason) => write!(f, "because the run is paused: {reason}"),
+            Self::Stopping => f.write_str("because the run is being stopped"),
+        }
+    }
+}
+
+/// Decides what happens next as of `now`. An empty answer means: wait for a step to end, or until [`next_wake`].
+pub fn decide(state: &RunState, now: Timestamp) -> Vec<Decision> {
+    match state.status() {
+        RunStatus::Unbegun | RunStatus::Ended(_) => return Vec::new(),
+        RunStatus::Running | RunStatus::Paused(..) | RunStatus::Stopping => {}
+    }
+    let failed = failures(state);
+    if !failed.is_empty() {
+        return failed;
+    }
+    if let Some(pause) = budget(state) {
+        return vec![pause];
+    }
+    let view = View { state, now, in_use: InUse::of(state) };
+    let starts = view.steps();
+    if !starts.is_empty() {
+        return starts;
+    }
+    if *state.status() == RunStatus::Running
+        && let Some(next) = view.gate().or_else(|| view.host())
+    {
+        return vec![next];
+    }
+    view.end().into_iter().collect()
+}
+
+/// When [`decide`] may answer differently though nothing happened; `None` when only an event can change it.
+pub fn next_wake(state: &RunState, now: Timestamp) -> Option<Timestamp> {
+    let retries = active(state).flat_map(|(_, host)| host.steps()).filter_map(|step| match step.status {
+        StepStatus::Retrying { at, .. } => Some(at),
+        StepStatus::Pending | StepStatus::Running { .. } | StepStatus::Succeeded(_) | StepStatus::Failed(_) => None,
+    });
+    let gate = match state.gate() {
+        Gate::Reached(at) => at,
+        Gate::Closed | Gate::Open => None,
+    };
+    let window = windows::next_opening(&state.rollout().policy.windows, now);
+    retries.chain(gate).chain(window).filter(|at| *at > now).min()
+}
+
+/// Why what could be begun is not, by host or step, the first `most` of them.
+pub fn waiting(state: &RunState, now: Timestamp, most: usize) -> Vec<(String, Wait)> {
+    let view = View { state, now, in_use: InUse::of(state) };
+    let steps = active(state).flat_map(|(_, host)| host.ready()).filter_map(|step| {
+        let wait = view.start(step).err()?;
+        Some((step.step.id.to_string(), wait))
+    });
+    let hosts = state.in_order().filter(|(_, host)| host.phase == HostPhase::Waiting).filter_map(|(planned, _)| {
+        let wait = view.admit(planned).err()?;
+        Some((planned.host.to_string(), wait))
+    });
+    steps.chain(hosts).take(most).collect()
+}
+
+/// When a failed step is tried again; `None` when it is not.
+///
+/// What the control plane did counts against nobody and is tried again for ever, at most a minute apart. Everything
+/// else that is transient has three attempts, a move five: its targets differ.
+pub fn retry_at(state: &RunState, step: &StepId, failure: &StepFailure, now: Timestamp) -> Option<Timestamp> {
+    let step = state.step(step)?;
+    let attempt = step.next_attempt().saturating_sub(1);
+    let counted = attempt.saturating_sub(step.excused);
+    let (seconds, most) = match (failure.scope, failure.class) {
+        (FaultScope::ControlPlane, _) => return Some(now + backoff(5, step.excused, 60)),
+        (_, ErrorClass::Permanent | ErrorClass::NeedsOperator) => return None,
+        (FaultScope::Target, ErrorClass::Transient) => (2, 5),
+        (FaultScope::Instance, ErrorClass::Transient) => (5, 5),
+        (FaultScope::Host, ErrorClass::Transient) => (10, 3),
+    };
+    (counted < most).then(|| now + backoff(seconds, counted.saturating_sub(1), 300))
+}
+
+/// `first` seconds doubled `times` times, at most `most` seconds.
+fn backoff(first: i64, times: u32, most: i64) -> SignedDuration {
+    SignedDuration::from_secs(first.saturating_mul(1_i64 << times.min(16)).min(most))
+}
+
+/// Hosts that are begun, or need aftercare, with their plan.
+fn active(state: &RunState) -> impl Iterator<Item = (&PlannedHost, &HostState)> {
+    state.in_order().filter(|(_, host)| matches!(host.phase, HostPhase::Active | HostPhase::Quarantined))
+}
+
+/// Hosts whose step failed for good. One that was not disabled by us was not touched: it is left alone.
+fn failures(state: &RunState) -> Vec<Decision> {
+    let mut decisions = Vec::new();
+    for (planned, host) in active(state).filter(|(_, host)| host.phase == HostPhase::Active) {
+        let failed = host.steps().find_map(|step| match &step.status {
+            StepStatus::Failed(failure) => Some((step, failure)),
+            StepStatus::Pending
+            | StepStatus::Running { .. }
+            | StepStatus::Retrying { .. }
+            | StepStatus::Succeeded(_) => None,
+        });
+        if let Some((step, failure)) = failed {
+            let reason = format!("{}: {}", step.step.id, failure.causes.join(": "));
+            let host = planned.host.clone();
+            decisions.push(if step.step.kind == StepKind::Identify {
+                Decision::Skip { host, reason }
+            } else {
+                Decision::Quarantine { host, step: step.step.id.clone(), reason }
+            });
+        } else if host.rounds() > MAX_ROUNDS {
+            decisions.push(Decision::Quarantine {
+                host: planned.host.clone(),
+                step: StepId::of(&planned.host, StepKind::Resolve.name()),
+                reason: format!("instances kept appearing on it: {MAX_ROUNDS} rounds of moves did not empty it"),
+            });
+        }
+    }
+    decisions
+}
+
+/// A pause when more hosts failed than the budget allows, or a canary did, and nobody has acknowledged it.
+fn budget(state: &RunState) -> Option<Decision> {
+    if *state.status() != RunStatus::Running || state.unacknowledged_failures() == 0 {
+        return None;
+    }
+    let failed: Vec<&PlannedHost> =
+        state.in_order().filter(|(_, host)| host.phase == HostPhase::Quarantined).map(|(planned, _)| planned).collect();
+    let budget = &state.rollout().policy.failure_budget;
+    let zone = failed.iter().find_map(|host| {
+        let zone = host.zone.as_ref()?;
+        let count = failed.iter().filter(|other| other.zone.as_ref() == Some(zone)).count();
+        (count > budget.per_zone).then_some((zone, count))
+    });
+    let reason = if let (Some(canary), Gate::Closed) = (failed.iter().find(|host| host.canary), state.gate()) {
+        format!("canary {} failed", canary.host)
+    } else if failed.len() > budget.hosts {
+        format!("{} hosts failed; the budget is {} (failure_budget.hosts)", failed.len(), budget.hosts)
+    } else if let Some((zone, count)) = zone {
+        format!("{count} hosts of {zone} failed; the budget is {} (failure_budget.per_zone)", budget.per_zone)
+    } else {
+        return None;
+    };
+    Some(Decision::Pause { cause: PauseCause::FailureBudget, reason })
+}
+
+/// The state at one time, with what is in use of each limit.
+struct View<'a> {
+    state: &'a RunState,
+    now: Timestamp,
+    in_use: InUse,
+}
+
+impl View<'_> {
+    /// Steps that may start: all that book nothing, or one move.
+    fn steps(&self) -> Vec<Decision> {
+        let mut moves: Vec<&StepState> = Vec::new();
+        let mut starts = Vec::new();
+        for step in active(self.state).flat_map(|(_, host)| host.ready()) {
+            if step.step.kind == StepKind::Move {
+                moves.push(step);
+            } else if let Ok(start) = self.start(step) {
+                starts.push(start);
+            }
+        }
+        if !starts.is_empty() {
+            return starts;
+        }
+        // The biggest first: what is copied longest ends the drain.
+        moves.sort_by_key(|step| {
+            std::cmp::Reverse(step.leaving.as_ref().map(|instance| instance.resources.memory_mb()))
+        });
+        moves.into_iter().find_map(|step| self.start(step).ok()).into_iter().collect()
+    }
+
+    /// The start of one ready step, or why it waits.
+    fn start(&self, step: &StepState) -> Result<Decision, Wait> {
+        self.may_go_on(step)?;
+        if let StepStatus::Retrying { at, .. } = step.status
+            && at > self.now
+        {
+            return Err(Wait::Retry(at));
+        }
+        let (target, because) = if step.step.kind == StepKind::Move {
+            self.in_use.admits_source(&step.step.host, self.state.limits()).map_err(Wait::Limit)?;
+            let (target, because) = room::target_of(self.state, step, &self.in_use)?;
+            (Some(target), because)
+        } else {
+            (None, None)
+        };
+        Ok(Decision::Start { step: step.step.id.clone(), attempt: step.next_attempt(), target, because })
+    }
+
+    /// Whether the run's status lets the step start.
+    fn may_go_on(&self, step: &StepState) -> Result<(), Wait> {
+        let kind = step.step.kind;
+        let quarantined = self.state.hosts().get(&step.step.host).is_some_and(|h| h.phase == HostPhase::Quarantined);
+        if quarantined && kind.is_ordinary() {
+            return Err(Wait::Paused("its host is quarantined".to_owned()));
+        }
+        match self.state.status() {
+            RunStatus::Running => {}
+            RunStatus::Paused(_, reason) => {
+                // A host that was rebooted is brought back: that returns capacity and changes nothing else.
+                let gives_back =
+                    matches!(kind, StepKind::Return | StepKind::Evidence | StepKind::Enable | StepKind::Settle);
+                if kind.is_ordinary() && !gives_back {
+                    return Err(Wait::Paused(reason.clone()));
+                }
+            }
+            RunStatus::Stopping if kind.is_ordinary() => return Err(Wait::Stopping),
+            RunStatus::Stopping | RunStatus::Unbegun | RunStatus::Ended(_) => {}
+        }
+        if self.state.sick_since().is_some() {
+            // One step at a time finds out whether the control plane is well again.
+            let asking = matches!(step.status, StepStatus::Retrying { .. });
+            if !asking || self.state.is_busy() {
+                return Err(Wait::ControlPlane);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the canary hosts' gate is reached or opens.
+    fn gate(&self) -> Option<Decision> {
+        match self.state.gate() {
+            Gate::Open | Gate::Reached(None) => None,
+            Gate::Reached(Some(at)) => (at <= self.now).then_some(Decision::OpenGate),
+            Gate::Closed => {
+                let mut canaries = self.state.in_order().filter(|(planned, _)| planned.canary);
+                let open = canaries.any(|(_, host)| matches!(host.phase, HostPhase::Waiting | HostPhase::Active));
+                let canary = &self.state.rollout().policy.canary;
+                let soak = SignedDuration::try_from(canary.soak.get()).unwrap_or(SignedDuration::MAX);
+                let opens_at = if canary.approve { None } else { self.now.checked_add(soak).ok() };
+                (!open).then_some(Decision::ReachGate { opens_at })
+            }
+        }
+    }
+
+    /// The next host to begin.
+    fn host(&self) -> Option<Decision> {
+        if self.state.sick_since().is_some() || self.in_use.region_is_full(self.state.limits(), self.state.region_size)
+        {
+            return None;
+        }
+        let waiting = self.state.in_order().filter(|(_, host)| host.phase == HostPhase::Waiting);
+        let first = waiting.take(LOOKAHEAD).find(|(planned, _)| self.admit(planned).is_ok());
+        first.map(|(planned, _)| Decision::Start {
+            step: StepId::of(&planned.host, StepKind::Identify.name()),
+            attempt: 1,
+            target: None,
+            because: None,
+        })
+    }
+
+    /// Whether a waiting host may be begun, or why it waits.
+    fn admit(&self, planned: &PlannedHost) -> Result<(), Wait> {
+        match self.state.status() {
+            RunStatus::Running => {}
+            RunStatus::Paused(_, reason) => return Err(Wait::Paused(reason.clone())),
+            RunStatus::Stopping | RunStatus::Unbegun | RunStatus::Ended(_) => return Err(Wait::Stopping),
+        }
+        if self.state.sick_since().is_some() {
+            return Err(Wait::ControlPlane);
+        }
+        if !planned.canary {
+            match self.state.gate() {
+                Gate::Open => {}
+                Gate::Closed => return Err(Wait::Canary),
+                Gate::Reached(at) => return Err(Wait::Gate(at)),
+            }
+        }
+        if !windows::admit(&self.state.rollout().policy.windows, self.now, planned.finish_s - planned.start_s) {
+            return Err(Wait::Window);
+        }
+        self.in_use.admits_host(planned, self.state).map_err(Wait::Limit)?;
+        room::for_host(self.state, planned).map_err(Wait::Room)
+    }
+
+    /// The end, when nothing is under way and nothing more can be begun.
+    fn end(&self) -> Option<Decision> {
+        if self.state.is_busy() || self.has_retries() {
+            return None;
+        }
+        match self.state.status() {
+            RunStatus::Stopping => return Some(Decision::End(Outcome::Stopped)),
+            // An operator who paused will continue; whatever else paused needs one to come first.
+            RunStatus::Paused(PauseCause::Operator | PauseCause::ControlPlane, _) => return None,
+            RunStatus::Paused(PauseCause::FailureBudget | PauseCause::Drift, _) => {
+                return Some(Decision::End(Outcome::Paused));
+            }
+            RunStatus::Running => {}
+            RunStatus::Unbegun | RunStatus::Ended(_) => return None,
+        }
+        self.stuck_host().or_else(|| {
+            let open =
+                self.state.in_order().any(|(_, host)| matches!(host.phase, HostPhase::Waiting | HostPhase::Active));
+            let outcome =
+                if self.state.count(HostPhase::Quarantined) > 0 { Outcome::DoneWithFailures } else { Outcome::Done };
+            (!open).then_some(Decision::End(outcome))
+        })
+    }
+
+    fn has_retries(&self) -> bool {
+        active(self.state)
+            .flat_map(|(_, host)| host.ready())
+            .any(|step| matches!(step.status, StepStatus::Retrying { .. }))
+    }
+
+    /// With nothing under way, a host that waits for room waits for ever: nothing of ours will make any.
+    fn stuck_host(&self) -> Option<Decision> {
+        for (planned, host) in active(self.state).filter(|(_, host)| host.phase == HostPhase::Active) {
+            for step in host.ready() {
+                if let Err(Wait::Room(refusal)) = self.start(step) {
+                    let (host, step) = (planned.host.clone(), step.step.id.clone());
+                    return Some(Decision::Quarantine { host, reason: format!("{step}: {refusal}"), step });
+                }
+            }
+        }
+        let waiting = self.state.in_order().filter(|(_, host)| host.phase == HostPhase::Waiting);
+        for (planned, _) in waiting {
+            match self.admit(planned) {
+                Err(Wait::Room(refusal)) => {
+                    let host = planned.host.clone();
+                    return Some(Decision::Skip { host, reason: format!("no room for its instances: {refusal}") });
+                }
+                // A limit that nothing under way will free, such as a zone's last host that must stay in service.
+                Err(Wait::Limit(reached)) => {
+                    let host = planned.host.clone();
+                    return Some(Decision::Skip { host, reason: format!("a limit keeps it in service: {reached}") });
+                }
+                Ok(())
+                | Err(
+                    Wait::Canary
+                    | Wait::Gate(_)
+                    | Wait::Window
+                    | Wait::Retry(_)
+                    | Wait::ControlPlane
+                    | Wait::Paused(_)
+                    | Wait::Stopping,
+                ) => {}
+            }
+        }
+        None
+    }
+}
