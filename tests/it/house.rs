@@ -278,6 +278,21 @@ fn main_only_calls_the_face() {
 }
 
 #[test]
+fn each_dependency_has_its_line() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let records = fs::read_to_string(root.join("docs/design/dependencies.md")).unwrap();
+    let mut in_dependencies = false;
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            in_dependencies = line.ends_with("dependencies]");
+        } else if let (true, Some((name, _))) = (in_dependencies, line.split_once(" = ")) {
+            assert!(records.contains(&format!("| `{name}`")), "docs/design/dependencies.md lacks a line for {name}");
+        }
+    }
+}
+
+#[test]
 fn a_breach_of_each_rule_is_seen() {
     for (path, source, rule) in [
         ("plan/order.rs", "use std::fs;", "R1"),
