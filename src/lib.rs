@@ -15,6 +15,7 @@ pub mod actions;
 pub mod cli;
 pub mod clock;
 pub mod cloud;
+pub mod config;
 pub mod host;
 pub mod journal;
 pub mod model;
