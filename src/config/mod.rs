@@ -1,4 +1,13 @@
-//! Text that people write → validated types, with the file, line and column of what is wrong. The only room that knows
-//! the YAML crate.
+//! YAML and JSON text to typed values, and back. The only room that knows the YAML crate.
+//!
+//! Every mistake has a place (`file:line:column`) and, where one word is close to what was written, a "did you mean".
+//! Opens no file and reads no environment: callers bring text and a name for it.
 
 pub mod clouds;
+mod error;
+mod files;
+pub mod shipped;
+mod text;
+
+pub use error::ConfigError;
+pub use files::{read_policy, read_region, read_remedy, read_rollout, write_region, write_rollout};
