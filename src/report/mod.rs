@@ -2,18 +2,30 @@
 //!
 //! Knows no file, no clock and no terminal; `cli` calls it and writes what comes out.
 
+mod chart;
+mod document;
 pub mod evidence;
 #[cfg(test)]
 mod fixture;
 mod history;
+pub mod html;
+pub mod markdown;
 pub mod review;
 mod sentence;
+pub mod status;
+mod story;
 mod style;
+mod summary;
 mod table;
+#[cfg(test)]
+mod tests;
 mod text;
 
+pub use document::{AuditLine, FailureLine, Report};
 pub use history::{Attempt, AttemptEnd, History, HostHistory, Sitting, TrailEntry};
 pub use sentence::{InstanceNames, Sentence, StepParts, Weight, failure_words, kind_words, sentence};
+pub use story::{BootChange, HostStory, MoveLine, StepLine};
 pub use style::Style;
+pub use summary::{ApiLine, HostCounts, HostLine, MigrationCounts, Observation, RunnerLine, Summary, WaitLine};
 pub use table::{Lean, Table};
 pub use text::{count, duration, printable};
