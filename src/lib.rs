@@ -23,5 +23,4 @@ pub mod plan;
 pub mod remedy;
 pub mod report;
 pub mod run;
-pub mod sim;
 pub mod workflow;

@@ -39,6 +39,38 @@ impl StepError {
         Self { what: what.into(), class, scope, source: None }
     }
 
+    /// A failure that may pass.
+    pub fn transient(scope: FaultScope, what: impl Into<String>) -> Self {
+        Self::new(ErrorClass::Transient, scope, what)
+    }
+
+    /// A failure that trying again does not mend.
+    pub fn permanent(scope: FaultScope, what: impl Into<String>) -> Self {
+        Self::new(ErrorClass::Permanent, scope, what)
+    }
+
+    /// A failure that only a person can decide about.
+    pub fn needs_operator(scope: FaultScope, what: impl Into<String>) -> Self {
+        Self::new(ErrorClass::NeedsOperator, scope, what)
+    }
+
+    /// The same failure with `reason`, in the words of whoever gave it, as its cause.
+    #[must_use]
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        self.source = Some(reason.into().into());
+        self
+    }
+
+    /// The same failure as its host's: of a call that concerned the host's service and no instance.
+    #[must_use]
+    pub fn of_host(mut self) -> Self {
+        match self.scope {
+            FaultScope::Instance | FaultScope::Target => self.scope = FaultScope::Host,
+            FaultScope::Host | FaultScope::ControlPlane => {}
+        }
+        self
+    }
+
     /// A call to the cloud failed while doing `what`.
     pub fn cloud(what: impl Into<String>, source: CloudError) -> Self {
         let (class, scope) = match source.kind {

@@ -2,13 +2,35 @@
 //!
 //! An action changes the world only through its [`StepContext`].
 
+mod back;
+mod config;
 mod context;
 mod error;
+mod evidence;
+mod facts;
+mod fence;
+mod follow;
+mod identity;
+mod jobs;
+mod look;
+mod movable;
+mod moves;
+mod packages;
+mod poll;
+mod quiet;
+mod reboot;
+mod records;
+mod registry;
+mod resolve;
+mod service;
+mod standing;
+mod wait;
 
 use async_trait::async_trait;
 
 pub use context::{HostMemory, Patience, Progress, ProgressKind, ProgressSink, StepContext};
 pub use error::{ErrorClass, StepError};
+pub use registry::for_step;
 
 use crate::cloud::Accepted;
 use crate::run::event::{Intent, StepOutput};

@@ -32,9 +32,12 @@ pub struct QuietFacts<'a> {
 }
 
 impl QuietFacts<'_> {
-    /// Whether an instance that may stay is shut off or suspended to disk, and remains so until the host is back.
+    /// Whether an instance that may stay has no running domain by Nova's word, and remains so until the host is back.
     fn rests(&self, status: &InstanceStatus, task: Option<&str>) -> bool {
-        let off = *status == InstanceStatus::Shutoff || *status == InstanceStatus::Suspended;
+        let off = matches!(
+            status,
+            InstanceStatus::Shutoff | InstanceStatus::Suspended | InstanceStatus::Shelved | InstanceStatus::SoftDeleted
+        );
         off && task.is_none_or(|task| self.fenced && QUEUED_TASKS.contains(&task))
     }
 }

@@ -262,7 +262,7 @@ pub fn output_words(output: &StepOutput) -> String {
             let record = migration.map(|number| format!(", migration {number}")).unwrap_or_default();
             format!("on {to}{record}{}", request(id))
         }
-        StepOutput::Gone { note } => format!("gone: {note}"),
+        StepOutput::Gone { note, .. } => format!("gone: {note}"),
         StepOutput::Packages { changed, .. } => count(changed.len(), "package") + " changed",
         StepOutput::Rebooted { before, after } => format!("boot {before} ended, boot {after} began"),
         StepOutput::Proven { verdict } => {

@@ -292,6 +292,9 @@ pub enum StepOutput {
     Gone {
         /// How, for people.
         note: String,
+        /// Where it is, when it is on another host.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<HostName>,
     },
     /// Packages on the host.
     Packages {

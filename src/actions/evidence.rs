@@ -1,0 +1,120 @@
+//! Evidence: what can be seen before the reboot, and the proof after it.
+
+use async_trait::async_trait;
+
+use super::facts::facts;
+use super::poll::{Wait, doing};
+use super::{Action, Probe, StepContext, StepError};
+use crate::cloud::Accepted;
+use crate::model::HostFacts;
+use crate::remedy::{Evidence as Piece, Outcome, Verdict, VerdictKind, assess, assess_before_reboot};
+use crate::run::event::{FaultScope, Intent, StepOutput};
+
+/// The pieces of evidence that came out as `outcome`, in words.
+fn pieces(verdict: &Verdict, outcome: Outcome) -> String {
+    let told = |piece: &Piece| match &piece.found {
+        Some(found) => format!("{}: {} says {found}", piece.requirement, piece.source),
+        None => format!("{}: nothing seen in {}", piece.requirement, piece.source),
+    };
+    let of_it = verdict.evidence.iter().filter(|piece| piece.outcome == outcome);
+    of_it.map(told).collect::<Vec<_>>().join("; ")
+}
+
+/// What the host could not tell, in words.
+fn unseen(verdict: &Verdict, found: &HostFacts) -> String {
+    let unread = found.unread.iter().map(|(part, why)| format!("{part}: {why}"));
+    std::iter::once(pieces(verdict, Outcome::Unknown)).chain(unread).collect::<Vec<_>>().join("; ")
+}
+
+/// Whether the verdict is a good one.
+fn is_good(verdict: &Verdict) -> bool {
+    match verdict.verdict {
+        VerdictKind::Mitigated | VerdictKind::NotAffected => true,
+        VerdictKind::Vulnerable | VerdictKind::Unknown => false,
+    }
+}
+
+/// That everything that can be seen before the reboot is as the remedy wants it: an outage is not spent on less.
+pub(super) struct VerifyConfig;
+
+#[async_trait]
+impl Action for VerifyConfig {
+    async fn probe(&self, cx: &StepContext<'_>) -> Result<Probe, StepError> {
+        let verdict = assess_before_reboot(&facts(cx).await?, &cx.rollout.remedy);
+        if is_good(&verdict) {
+            let note = "all that can be seen before the reboot is as the remedy wants it".to_owned();
+            return Ok(Probe::Done(StepOutput::AlreadySo { note }));
+        }
+        let what = format!("{} is ready for its reboot", cx.host.host);
+        Ok(Probe::Needed(Intent::Await { what, until: None }))
+    }
+
+    async fn apply(&self, _: &StepContext<'_>, _: &Intent) -> Result<Accepted, StepError> {
+        Ok(Accepted::default())
+    }
+
+    async fn verify(&self, cx: &StepContext<'_>, _: &Intent, _: &Accepted) -> Result<StepOutput, StepError> {
+        let host = &cx.host.host;
+        let found = facts(cx).await?;
+        let verdict = assess_before_reboot(&found, &cx.rollout.remedy);
+        match verdict.verdict {
+            VerdictKind::Mitigated | VerdictKind::NotAffected => {
+                let note = "all that can be seen before the reboot is as the remedy wants it".to_owned();
+                Ok(StepOutput::Done { note })
+            }
+            VerdictKind::Vulnerable => {
+                let what = format!("a reboot of {host} would not mitigate it");
+                Err(StepError::permanent(FaultScope::Host, what).because(pieces(&verdict, Outcome::Fail)))
+            }
+            VerdictKind::Unknown => {
+                let what = format!("{host} does not show whether a reboot would mitigate it");
+                Err(StepError::transient(FaultScope::Host, what).because(unseen(&verdict, &found)))
+            }
+        }
+    }
+}
+
+/// That the host is mitigated, by evidence on the host itself.
+pub(super) struct Evidence;
+
+#[async_trait]
+impl Action for Evidence {
+    async fn probe(&self, cx: &StepContext<'_>) -> Result<Probe, StepError> {
+        let verdict = assess(&facts(cx).await?, &cx.rollout.remedy);
+        if is_good(&verdict) {
+            return Ok(Probe::Done(StepOutput::Proven { verdict }));
+        }
+        let what = format!("{} is mitigated by evidence", cx.host.host);
+        Ok(Probe::Needed(Intent::Await { what, until: None }))
+    }
+
+    async fn apply(&self, _: &StepContext<'_>, _: &Intent) -> Result<Accepted, StepError> {
+        Ok(Accepted::default())
+    }
+
+    async fn verify(&self, cx: &StepContext<'_>, _: &Intent, _: &Accepted) -> Result<StepOutput, StepError> {
+        let host = &cx.host.host;
+        let mut wait = Wait::at_most(cx, cx.patience.service);
+        let mut last = "its facts could not be read".to_owned();
+        loop {
+            if let Some(found) = wait.through_outage(facts(cx).await)? {
+                let verdict = assess(&found, &cx.rollout.remedy);
+                match verdict.verdict {
+                    VerdictKind::Mitigated | VerdictKind::NotAffected => return Ok(StepOutput::Proven { verdict }),
+                    VerdictKind::Vulnerable => {
+                        let what = format!("{host} is vulnerable after its reboot");
+                        let why = pieces(&verdict, Outcome::Fail);
+                        return Err(StepError::permanent(FaultScope::Host, what).because(why));
+                    }
+                    // libvirt comes up after ssh does.
+                    VerdictKind::Unknown => last = unseen(&verdict, &found),
+                }
+            }
+            doing(cx, format!("waits for evidence: {last}"));
+            if !wait.again().await {
+                let what = format!("{host} does not show whether it is mitigated");
+                return Err(StepError::permanent(FaultScope::Host, what).because(last));
+            }
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Following a live migration to its end: polls record and instance until both say the same, aborts one that hangs,
+//! and says what a failure means.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::context::Patience;
+use super::moves::named;
+use super::poll::{Wait, doing};
+use super::records::{failure_reason, report_progress, request_of};
+use super::standing::{Seen, Standing};
+use super::{StepContext, StepError};
+use crate::cloud::{Accepted, CloudErrorKind, Migration, MigrationStatus};
+use crate::model::{HostName, InstanceStatus, RequestId, Resources};
+use crate::run::event::{FaultScope, LeavingInstance, StepOutput};
+
+/// How long the end of a migration is watched before it is believed: nova 34 puts an instance into ERROR about a second
+/// after an abort or a refusal was rolled back, when it has been ACTIVE already.
+const WATCHED: Duration = Duration::from_secs(5);
+
+/// How long an accepted request may be without a record. Nova writes the record before it answers.
+const RECORDED_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long an abort may take; libvirt needs about a second.
+const ABORTED_WITHIN: Duration = Duration::from_secs(120);
+
+impl Patience {
+    /// How long the migration of an instance with `resources` may take.
+    pub fn of_migration(&self, resources: &Resources) -> Duration {
+        let memory_gib = resources.memory_mb().div_ceil(1024).max(2);
+        let gib = memory_gib.saturating_add(resources.get("DISK_GB"));
+        self.migration_per_gib.saturating_mul(u32::try_from(gib).unwrap_or(u32::MAX))
+    }
+}
+
+/// One migration that was asked for, on its way to an end. After a crash it is followed anew, with all the patience.
+pub(super) struct Following<'a> {
+    cx: &'a StepContext<'a>,
+    leaving: &'a LeavingInstance,
+    target: &'a HostName,
+    after: u64,
+    request: Option<&'a RequestId>,
+    patience: Duration,
+    began: Instant,
+    abort_asked: Option<Instant>,
+    stands: (Standing, Instant),
+    wait: Wait<'a>,
+}
+
+impl<'a> Following<'a> {
+    /// Follows the migration of `leaving` to `target` whose record is newer than `after`.
+    pub fn new(
+        cx: &'a StepContext<'a>,
+        leaving: &'a LeavingInstance,
+        target: &'a HostName,
+        after: u64,
+        accepted: &'a Accepted,
+    ) -> Self {
+        let patience = cx.patience.of_migration(&leaving.resources);
+        let rest = RECORDED_WITHIN + ABORTED_WITHIN + cx.patience.service + WATCHED;
+        let now = Instant::now();
+        Self {
+            cx,
+            leaving,
+            target,
+            after,
+            request: accepted.request.as_ref(),
+            patience,
+            began: now,
+            abort_asked: None,
+            stands: (Standing::Unrecorded, now),
+            wait: Wait::at_most(cx, patience.saturating_add(rest)),
+        }
+    }
+
+    /// Waits for the end.
+    pub async fn until_it_ends(mut self) -> Result<StepOutput, StepError> {
+        loop {
+            let seen = Seen::now(self.cx, self.leaving.id, self.after).await;
+            match self.wait.through_outage(seen)? {
+                None => {}
+                Some(None) => return Ok(StepOutput::Gone { note: "it was deleted".to_owned(), to: None }),
+                Some(Some(seen)) => {
+                    if let Some(output) = self.judge(seen).await? {
+                        return Ok(output);
+                    }
+                }
+            }
+            if !self.wait.again().await {
+                return Err(self.stuck("its migration comes to no end"));
+            }
+        }
+    }
+
+    /// What is seen, as an end; `None` while there is none.
+    async fn judge(&mut self, seen: Seen) -> Result<Option<StepOutput>, StepError> {
+        let standing = seen.standing(&self.cx.host.host);
+        let steady = self.steady(standing);
+        let Some(record) = &seen.record else { return self.unrecorded(&seen, steady) };
+        let in_error = seen.server.status == InstanceStatus::Error;
+        match standing {
+            Standing::Unrecorded => Ok(None),
+            Standing::InFlight => self.in_flight(&seen, record).await.map(|()| None),
+            Standing::Torn if steady < self.cx.patience.service => {
+                doing(self.cx, format!("its migration has ended, nova still shows it {}", seen.server.status));
+                Ok(None)
+            }
+            Standing::Torn => {
+                let what = format!("nova shows it {} on {}", seen.server.status, place(&seen));
+                Err(self.stuck(format!("its migration {} has ended, but {what}", record.id)))
+            }
+            Standing::Arrived | Standing::Failed if in_error => Err(self.broken(&seen, record).await),
+            Standing::Arrived | Standing::Failed if steady < WATCHED => Ok(None),
+            Standing::Arrived => Ok(Some(self.moved(&seen, record).await)),
+            Standing::Failed => Err(self.failed(&seen, record).await),
+        }
+    }
+
+    /// How long it has stood like this.
+    fn steady(&mut self, standing: Standing) -> Duration {
+        if self.stands.0 != standing {
+            self.stands = (standing, Instant::now());
+        }
+        self.stands.1.elapsed()
+    }
+
+    /// Reports how far it is; aborts it when it took too long.
+    async fn in_flight(&mut self, seen: &Seen, record: &Migration) -> Result<(), StepError> {
+        report_progress(self.cx, &seen.server, record.id).await;
+        match self.abort_asked {
+            Some(asked) if asked.elapsed() >= ABORTED_WITHIN => {
+                let what = format!("its migration {} neither ends nor lets itself be aborted", record.id);
+                return Err(self.stuck(what));
+            }
+            Some(_) => return Ok(()),
+            None if self.began.elapsed() < self.patience => return Ok(()),
+            None => {}
+        }
+        if record.status == MigrationStatus::PostCopy {
+            // The guest runs on the target already: an abort would lose it, and Nova refuses one.
+            self.abort_asked = Some(Instant::now());
+            return Ok(());
+        }
+        doing(self.cx, format!("aborts its migration after {} s", self.patience.as_secs()));
+        match self.cx.cloud.abort_migration(self.leaving.id, record.id).await {
+            Ok(_) => self.abort_asked = Some(Instant::now()),
+            // It ended just now, or an earlier abort is under way: the record tells.
+            Err(error)
+                if matches!(
+                    error.kind,
+                    CloudErrorKind::Conflict | CloudErrorKind::Refused | CloudErrorKind::NotFound
+                ) =>
+            {
+                self.abort_asked = Some(Instant::now());
+            }
+            Err(error) => {
+                let what = format!("could not abort the migration of {}", named(self.leaving));
+                self.wait.through_outage(Err::<(), _>(StepError::cloud(what, error)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A request that Nova took, without a record.
+    fn unrecorded(&self, seen: &Seen, steady: Duration) -> Result<Option<StepOutput>, StepError> {
+        if steady < RECORDED_WITHIN {
+            return Ok(None);
+        }
+        if let Some(host) = seen.server.host.as_ref().filter(|host| **host != self.cx.host.host) {
+            let note = format!("it is on {host}, by no migration of this run");
+            return Ok(Some(StepOutput::Gone { note, to: Some(host.clone()) }));
+        }
+        let what = format!("nova took the request to move {} and shows no migration", named(self.leaving));
+        Err(StepError::transient(FaultScope::Instance, what))
+    }
+
+    async fn moved(&self, seen: &Seen, record: &Migration) -> StepOutput {
+        let to = seen.server.host.clone().unwrap_or_else(|| self.target.clone());
+        let request = match self.request {
+            Some(request) => Some(request.clone()),
+            None => request_of(self.cx, self.leaving.id).await,
+        };
+        StepOutput::Moved { to, migration: Some(record.id), request }
+    }
+
+    /// It failed, and the instance is none the worse.
+    async fn failed(&self, seen: &Seen, record: &Migration) -> StepError {
+        let source = &self.cx.host.host;
+        if seen.server.host.as_ref() != Some(source) {
+            let place = place(seen);
+            // Seen when the target dies on the way: ACTIVE on a host that is down.
+            return self
+                .stuck(format!("its migration {} failed, but nova shows it on {place}", record.id))
+                .because(format!("{place} may have died on the way; whether its guest runs there is to be seen"));
+        }
+        let name = named(self.leaving);
+        let target = self.target;
+        let what = match (&record.status, self.abort_asked) {
+            (MigrationStatus::Cancelled, None) => {
+                format!("the migration of {name} from {source} to {target} was cancelled by somebody else")
+            }
+            (_, Some(_)) => {
+                let limit = self.patience.as_secs();
+                format!("the migration of {name} from {source} to {target} did not end within {limit} s: aborted")
+            }
+            (_, None) => format!("the migration of {name} from {source} to {target} failed"),
+        };
+        let failure = StepError::transient(FaultScope::Target, what);
+        if record.status == MigrationStatus::Cancelled || self.abort_asked.is_some() {
+            return failure;
+        }
+        failure.because(failure_reason(self.cx, self.leaving.id, self.request).await)
+    }
+
+    /// The instance is in ERROR after its migration.
+    async fn broken(&self, seen: &Seen, record: &Migration) -> StepError {
+        let place = place(seen);
+        let what = format!("{} is in ERROR on {place} after its migration {}", named(self.leaving), record.id);
+        let reason = match &seen.server.fault {
+            Some(fault) => fault.clone(),
+            None => failure_reason(self.cx, self.leaving.id, self.request).await,
+        };
+        let cure = format!(
+            "if its domain still runs on {place} and nowhere else, `openstack server set --state active {}` cures it",
+            self.leaving.id
+        );
+        StepError::permanent(FaultScope::Instance, what).because(format!("{reason}; {cure}"))
+    }
+
+    fn stuck(&self, why: impl std::fmt::Display) -> StepError {
+        StepError::needs_operator(FaultScope::Instance, format!("{}: {why}", named(self.leaving)))
+    }
+}
+
+/// Where Nova says that it is.
+fn place(seen: &Seen) -> String {
+    seen.server.host.as_ref().map_or_else(|| "no host".to_owned(), ToString::to_string)
+}

@@ -1,0 +1,37 @@
+//! Which action carries out which kind of step.
+
+use super::Action;
+use super::back::Return;
+use super::config::Configure;
+use super::evidence::{Evidence, VerifyConfig};
+use super::fence::{Fence, Unfence};
+use super::identity::Identify;
+use super::moves::Move;
+use super::packages::{Stage, UpdatePackages};
+use super::reboot::Reboot;
+use super::resolve::Resolve;
+use super::service::{Disable, Enable, Quarantine};
+use super::wait::Settle;
+use crate::workflow::StepKind;
+
+/// The action of a kind of step.
+pub fn for_step(kind: StepKind) -> &'static dyn Action {
+    match kind {
+        StepKind::Identify => &Identify,
+        StepKind::Disable => &Disable,
+        StepKind::Stage => &Stage,
+        StepKind::Resolve => &Resolve,
+        StepKind::Move => &Move,
+        StepKind::Fence => &Fence,
+        StepKind::Update => &UpdatePackages,
+        StepKind::Configure => &Configure,
+        StepKind::VerifyConfig => &VerifyConfig,
+        StepKind::Reboot => &Reboot,
+        StepKind::Return => &Return,
+        StepKind::Evidence => &Evidence,
+        StepKind::Enable => &Enable,
+        StepKind::Settle => &Settle,
+        StepKind::Unfence => &Unfence,
+        StepKind::Quarantine => &Quarantine,
+    }
+}

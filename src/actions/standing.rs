@@ -1,0 +1,69 @@
+//! How a live migration of ours stands: its record and the instance, read together.
+
+use super::records::{ours, records_of};
+use super::{StepContext, StepError};
+use crate::cloud::{CloudErrorKind, Migration, MigrationStatus, Server};
+use crate::model::{HostName, InstanceId, InstanceStatus};
+
+/// What the record and the instance say together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// There is no record newer than the intent.
+    Unrecorded,
+    /// The record can still change.
+    InFlight,
+    /// The record has ended, and the instance does not show it yet.
+    Torn,
+    /// The record says completed, and Nova names another host.
+    Arrived,
+    /// The record says anything else that is final.
+    Failed,
+}
+
+/// The instance and our record of its migration.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    /// The instance.
+    pub server: Server,
+    /// The record, where there is one.
+    pub record: Option<Migration>,
+}
+
+impl Seen {
+    /// Reads both; `None` when the instance is gone. The record is read first: a server that is read after a record
+    /// ended shows where it ended.
+    pub async fn now(cx: &StepContext<'_>, instance: InstanceId, after: u64) -> Result<Option<Self>, StepError> {
+        let records = records_of(cx, instance).await?;
+        let record = ours(&records, &cx.host.host, after).cloned();
+        Ok(server_of(cx, instance).await?.map(|server| Self { server, record }))
+    }
+
+    /// How the migration away from `source` stands.
+    pub fn standing(&self, source: &HostName) -> Standing {
+        let Some(record) = &self.record else { return Standing::Unrecorded };
+        let elsewhere = self.server.host.as_ref().is_some_and(|host| host != source);
+        if record.status.is_in_progress() {
+            Standing::InFlight
+        } else if self.server.status == InstanceStatus::Migrating {
+            Standing::Torn
+        } else if record.status != MigrationStatus::Completed {
+            Standing::Failed
+        } else if elsewhere {
+            Standing::Arrived
+        } else if self.server.status == InstanceStatus::Error {
+            Standing::Failed
+        } else {
+            Standing::Torn
+        }
+    }
+}
+
+/// One instance, freshly; `None` when it was deleted.
+pub(super) async fn server_of(cx: &StepContext<'_>, instance: InstanceId) -> Result<Option<Server>, StepError> {
+    match cx.cloud.server(instance).await {
+        Ok(server) if server.status == InstanceStatus::Deleted => Ok(None),
+        Ok(server) => Ok(Some(server)),
+        Err(error) if error.kind == CloudErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StepError::cloud(format!("could not read instance {instance}"), error)),
+    }
+}
