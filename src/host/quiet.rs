@@ -129,7 +129,8 @@ impl Quiet {
             }
         }
         if against.is_empty() {
-            let staying = listed.into_iter().map(|id| StayingInstance { id }).collect();
+            // All that may be there, listed or left over: the host holds its own domains against them.
+            let staying = facts.allowed.iter().map(|id| StayingInstance { id: *id }).collect();
             Ok(Self { host: facts.host.clone(), staying })
         } else {
             Err(against.into_iter().collect())
@@ -178,7 +179,7 @@ impl RebootOrder {
         &self.boot
     }
 
-    /// Instances that may be there, shut off.
+    /// Instances whose domains may be there, shut off.
     pub fn staying(&self) -> &[StayingInstance] {
         &self.quiet.staying
     }
@@ -277,6 +278,57 @@ mod tests {
         assert!(prove(&deleted).is_ok(), "deleted behind the fence: its domain is left over");
         deleted.domains[0].state = DomainState::Running;
         assert!(prove(&deleted).is_err());
+    }
+
+    #[test]
+    fn a_domain_left_over_from_a_deleted_instance_may_be_there_when_the_host_reboots() {
+        let mut deleted = resting();
+        deleted.nova.clear();
+        deleted.allocations.clear();
+        let order = RebootOrder::new(
+            prove(&deleted).unwrap(),
+            HostIdentity::default(),
+            RunId::new(Uuid::from_u128(5)),
+            "boot".to_owned(),
+        );
+        assert_eq!(order.staying(), [StayingInstance { id: id(1) }]);
+    }
+
+    proptest::proptest! {
+        /// Whatever else is seen: numbers are few, so that the views often agree.
+        #[test]
+        fn a_host_with_a_live_domain_is_never_quiet(
+            nova in proptest::collection::vec((0_u128..4, 0_usize..4, proptest::bool::ANY), 0..4),
+            allocations in proptest::collection::vec(0_u128..4, 0..4),
+            domains in proptest::collection::vec((0_u128..4, 0_usize..5), 0..4),
+            allowed in proptest::collection::btree_set(0_u128..4, 0..4),
+            fenced in proptest::bool::ANY,
+        ) {
+            use InstanceStatus::{Active, Paused, Shutoff, Suspended};
+            let states =
+                [DomainState::Running, DomainState::Paused, DomainState::ShutOff, DomainState::Crashed, DomainState::Other];
+            let statuses = [Active, Paused, Shutoff, Suspended];
+            let nova: Vec<_> = nova
+                .into_iter()
+                .map(|(n, status, task)| (id(n), statuses[status].clone(), task.then(|| "powering-on".to_owned())))
+                .collect();
+            let allocations: Vec<String> = allocations.into_iter().map(|n| id(n).to_string()).collect();
+            let domains: Vec<Domain> = domains.into_iter().map(|(n, state)| domain(n, states[state])).collect();
+            let live = domains.iter().any(|domain| domain.state.would_be_lost());
+            let proof = Quiet::prove(&QuietFacts {
+                host: &HostName::new("compute-1"),
+                nova: &nova,
+                migrating: &[],
+                allocations: &allocations,
+                domains: &domains,
+                allowed: &allowed.into_iter().map(id).collect(),
+                fenced,
+            });
+            proptest::prop_assert!(!(live && proof.is_ok()));
+            if proof.is_ok() {
+                proptest::prop_assert!(nova.iter().all(|(_, status, _)| *status != Active && *status != Paused));
+            }
+        }
     }
 
     #[test]

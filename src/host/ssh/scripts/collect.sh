@@ -1,0 +1,140 @@
+# Everything that fleetmend wants to know of a host, in one round trip; `host::facts` says what each section holds.
+# Arguments: PACKAGES (a list) OPTIONS (a list of SECTION/OPTION patterns of nova.conf that may leave the host).
+packages=$1 options=$2
+
+os_release() {
+  for os_path in /etc/os-release /usr/lib/os-release; do
+    [ ! -r "$os_path" ] || { cat "$os_path"; return; }
+  done
+  echo "no os-release" >&2
+  return 1
+}
+
+first_processor() { sed '/^[[:space:]]*$/q' /proc/cpuinfo; }
+
+# GRUB without grubby: the first entry of grub.cfg, when that is the one that is booted without a choice.
+grub_first() { # AWK-EXPRESSION over the fields of the first `linux` line
+  for grub_path in /boot/grub/grub.cfg /boot/grub2/grub.cfg; do
+    [ -r "$grub_path" ] && grep -q '^ *set default="0"' "$grub_path" || continue
+    within 10 awk '$1 ~ /^linux(16|efi)?$/ { '"$1"'; found = 1; exit } END { exit !found }' "$grub_path" && return
+  done
+  return 127
+}
+
+default_kernel() {
+  if there grubby; then within 20 grubby --default-kernel; else grub_first 'print $2'; fi
+}
+
+default_command_line() {
+  if there grubby; then
+    grub_entry=$(within 20 grubby --info=DEFAULT) || return
+    printf '%s\n' "$grub_entry" | sed -n 's/^args="\(.*\)"$/\1/p' | head -n 1
+  else
+    grub_first '$1 = ""; $2 = ""; sub(/^ +/, ""); print'
+  fi
+}
+
+# Lines whose first word is one of the packages: the whole database is read, because asking for names makes a name that
+# is not installed look like a failure.
+asked() { names=$packages awk 'BEGIN { n = split(ENVIRON["names"], list, "\n"); for (i = 1; i <= n; i++) asked[list[i]] = 1 } $1 in asked'; }
+
+rpm_packages() {
+  there rpm || return
+  rpm_list=$(within 60 rpm -qa --qf '%{NAME} %{EPOCHNUM}:%{VERSION}-%{RELEASE} %{ARCH}\n') || return
+  printf '%s\n' "$rpm_list" | asked
+}
+
+dpkg_packages() {
+  there dpkg-query || return
+  dpkg_list=$(within 60 dpkg-query -W -f '${Package} ${Version} ${Architecture} ${db:Status-Status}\n') || return
+  printf '%s\n' "$dpkg_list" | asked
+}
+
+vulnerabilities() {
+  cd /sys/devices/system/cpu/vulnerabilities || return
+  set +f
+  for vulnerability in *; do
+    vulnerability_says=
+    read -r vulnerability_says <"$vulnerability" || [ -n "$vulnerability_says" ] || continue
+    printf '%s: %s\n' "$vulnerability" "$vulnerability_says"
+  done
+}
+
+kernel_log() {
+  log_lines=$(within 20 dmesg) || return
+  printf '%s\n' "$log_lines" | grep -i -e mitigation -e vulnerable -e 'not affected' || :
+}
+
+domain_capabilities() { within 30 $virsh domcapabilities --virttype kvm 2>/dev/null || within 30 $virsh domcapabilities; }
+
+# One line for each line of the file: itself when its option may leave the host, empty otherwise, so that passwords stay
+# and line numbers hold. A line that oslo.config would not accept becomes one that the parser does not accept either.
+conf_kept() { # PATH
+  [ -f "$1" ] || { echo "no such file" >&2; return 1; }
+  wanted=$options awk '
+    BEGIN { n = split(ENVIRON["wanted"], list, "\n") }
+    function is_kept(name,   i, want) {
+      for (i = 1; i <= n; i++) {
+        want = list[i]
+        if (want == name) return 1
+        if (want ~ /\*$/ && index(name, substr(want, 1, length(want) - 1)) == 1) return 1
+      }
+      return 0
+    }
+    { line = $0; sub(/[ \t\r]+$/, "", line) }
+    line == "" || line ~ /^[#;]/ { open = 0; print ""; next }
+    line ~ /^[ \t]/ { print (open == 0 ? " misplaced" : open == 1 ? "" : line); next }
+    line ~ /^\[/ {
+      open = 0
+      if (line !~ /^\[.+\]$/) { print "["; next }
+      section = substr(line, 2, length(line) - 2)
+      if (section != "DEFAULT") section = tolower(section)
+      print "[" section "]"; next
+    }
+    line !~ /[=:]/ { open = 0; print "malformed"; next }
+    {
+      match(line, /[=:]/)
+      option = substr(line, 1, RSTART - 1)
+      gsub(/^[ \t]+|[ \t]+$/, "", option)
+      if (option == "") { open = 0; print "="; next }
+      open = is_kept(section "/" option) ? 2 : 1
+      print (open == 2 ? line : "")
+    }' <"$1"
+}
+
+nova_configuration() { # frames, not a body: one for each file
+  conf_number=0
+  for conf_path in $(conf_files); do
+    part "$(printf 'nova-conf/%03d/%s' "$conf_number" "$conf_path")" conf_kept "$conf_path"
+    conf_number=$((conf_number + 1))
+  done
+}
+
+compute_state() {
+  compute_name=$(unit_of_compute) || return
+  within 10 systemctl show -p LoadState -p ActiveState "$compute_name.service"
+}
+
+main() {
+  part clock date +%s
+  part machine-id cat /etc/machine-id
+  part hostname host_name
+  part nova-host nova_host
+  part os-release os_release
+  part architecture uname -m
+  part cpuinfo first_processor
+  part kernel uname -r
+  part default-kernel default_kernel
+  part command-line cat /proc/cmdline
+  part default-command-line default_command_line
+  part boot-id cat /proc/sys/kernel/random/boot_id
+  part uptime cat /proc/uptime
+  part rpm rpm_packages
+  part dpkg dpkg_packages
+  part vulnerabilities vulnerabilities
+  part kernel-log kernel_log
+  part domain-capabilities domain_capabilities
+  part domains domains
+  nova_configuration
+  part compute-unit compute_state
+}

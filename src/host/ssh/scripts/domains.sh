@@ -1,0 +1,4 @@
+# All domains, running or not.
+main() {
+  part domains domains
+}
