@@ -23,4 +23,5 @@ pub mod plan;
 pub mod remedy;
 pub mod report;
 pub mod run;
+pub mod sim;
 pub mod workflow;

@@ -1,0 +1,266 @@
+//! The simulated region: a pure state machine of Nova, Placement and the hosts below them.
+//!
+//! Time comes in as a value ([`World::advance`]); chance comes from a seed. Every method that stands for an API
+//! operation answers as the real service does, refusals included; what was accepted happens later, when time is
+//! advanced over it. `sim::ports` and `sim::http` show one world to the outside. Facts it is held to were seen on
+//! real regions and are held by the conformance suite.
+
+mod activity;
+mod agenda;
+mod cold;
+mod compute;
+mod host;
+mod incident;
+mod job;
+mod live;
+mod machine;
+mod placement;
+mod random;
+mod reboot;
+mod record;
+mod refusal;
+mod scheduler;
+mod server;
+mod server_tasks;
+mod service;
+mod timing;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rand::rngs::StdRng;
+
+pub use activity::{Activity, ActivityEvent, Caller};
+pub use host::{Capacity, SimDomain, SimHost};
+pub use job::{JobState, SimJob, Work};
+pub use machine::{CurrentBoot, Machine, Os, Processor, Role, Update};
+pub use random::{Spread, dice, uuid};
+pub use reboot::{ShellRefusal, boot_id};
+pub use record::{Record, RecordKind, RecordStatus};
+pub use refusal::{Refusal, RefusalKind};
+pub use server::{Power, SimServer, Task, VmState};
+pub use server_tasks::NewServer;
+pub use service::ServiceChange;
+pub use timing::{PercentRange, Timing};
+
+use super::faults::Faults;
+use crate::model::{Group, GroupId, HostName, InstanceId, RequestId};
+use agenda::{Agenda, Happening};
+
+/// A host aggregate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SimAggregate {
+    /// Name.
+    pub name: String,
+    /// UUID, also in Placement.
+    pub uuid: String,
+    /// Members.
+    pub hosts: BTreeSet<HostName>,
+    /// Metadata; `availability_zone` makes it a zone.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// A server group with its name and members.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SimGroup {
+    /// Id, policy, rules.
+    pub group: Group,
+    /// Name.
+    pub name: String,
+    /// Members.
+    pub members: BTreeSet<InstanceId>,
+}
+
+/// A guest that was running or paused when its host went down: there must be none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostGuest {
+    /// The host.
+    pub host: HostName,
+    /// The instance.
+    pub instance: InstanceId,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Something that a request or a command changed; what a dry run must not leave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub what: String,
+}
+
+/// A simulated region.
+#[derive(Debug, Clone)]
+pub struct World {
+    pub(super) seed: u64,
+    pub(super) now: Timestamp,
+    region: String,
+    timing: Timing,
+    faults: Faults,
+    hosts: BTreeMap<HostName, SimHost>,
+    servers: BTreeMap<InstanceId, SimServer>,
+    aggregates: Vec<SimAggregate>,
+    groups: BTreeMap<GroupId, SimGroup>,
+    records: record::Records,
+    agenda: Agenda,
+    lost: Vec<LostGuest>,
+    changes: Vec<Change>,
+    requests: u64,
+    commands: u64,
+    calls: BTreeMap<&'static str, u64>,
+    api_down_until: Option<Timestamp>,
+    triggered: BTreeSet<usize>,
+    rule_uses: BTreeMap<String, u32>,
+}
+
+impl World {
+    /// An empty region that begins at `start`.
+    pub fn new(region: impl Into<String>, seed: u64, start: Timestamp, timing: Timing) -> Self {
+        Self {
+            seed,
+            now: start,
+            region: region.into(),
+            timing,
+            faults: Faults::default(),
+            hosts: BTreeMap::new(),
+            servers: BTreeMap::new(),
+            aggregates: Vec::new(),
+            groups: BTreeMap::new(),
+            records: record::Records::default(),
+            agenda: Agenda::default(),
+            lost: Vec::new(),
+            changes: Vec::new(),
+            requests: 0,
+            commands: 0,
+            calls: BTreeMap::new(),
+            api_down_until: None,
+            triggered: BTreeSet::new(),
+            rule_uses: BTreeMap::new(),
+        }
+    }
+
+    /// Lets time pass until `to`; everything that is due until then happens, in order. Time never goes back.
+    pub fn advance(&mut self, to: Timestamp) {
+        while let Some((at, happening)) = self.agenda.next_due(to) {
+            self.now = self.now.max(at);
+            self.happen(happening);
+        }
+        self.now = self.now.max(to);
+    }
+
+    /// When something happens next by itself.
+    pub fn next_happening(&self) -> Option<Timestamp> {
+        self.agenda.next_at()
+    }
+
+    /// The region's time.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Its name in the catalog.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// Its durations.
+    pub fn timing(&self) -> &Timing {
+        &self.timing
+    }
+
+    /// All hosts by name.
+    pub fn hosts(&self) -> impl Iterator<Item = &SimHost> {
+        self.hosts.values()
+    }
+
+    /// One host.
+    pub fn host(&self, name: &HostName) -> Option<&SimHost> {
+        self.hosts.get(name)
+    }
+
+    /// All aggregates.
+    pub fn aggregates(&self) -> &[SimAggregate] {
+        &self.aggregates
+    }
+
+    /// All server groups by id.
+    pub fn groups(&self) -> impl Iterator<Item = &SimGroup> {
+        self.groups.values()
+    }
+
+    /// Guests that ended because their host went down.
+    pub fn lost(&self) -> &[LostGuest] {
+        &self.lost
+    }
+
+    /// What requests and commands changed, oldest first.
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// A request id that no other request has.
+    pub fn next_request(&mut self) -> RequestId {
+        self.requests += 1;
+        RequestId::new(format!("req-{}", uuid(&mut dice(self.seed, "request", "", self.requests))))
+    }
+
+    /// Adds an aggregate.
+    pub fn add_aggregate(&mut self, aggregate: SimAggregate) {
+        self.aggregates.push(aggregate);
+    }
+
+    /// Adds a server group.
+    pub fn add_group(&mut self, name: impl Into<String>, group: Group) {
+        let members = BTreeSet::new();
+        self.groups.insert(group.id.clone(), SimGroup { group, name: name.into(), members });
+    }
+
+    /// How long the next answer to `operation` takes.
+    pub fn answer_time(&self, operation: &str) -> Duration {
+        let nth = self.calls.get(operation).copied().unwrap_or(0);
+        self.timing.answer.draw(&mut self.dice("answer", operation, nth))
+    }
+
+    /// How long the next command on `host` takes.
+    pub fn shell_time(&mut self, host: &HostName) -> Duration {
+        self.commands += 1;
+        self.timing.shell.draw(&mut self.dice("shell", host.as_str(), self.commands))
+    }
+
+    fn dice(&self, what: &str, key: &str, nth: u64) -> StdRng {
+        dice(self.seed, what, key, nth)
+    }
+
+    fn record_change(&mut self, what: String) {
+        self.changes.push(Change { at: self.now, what });
+    }
+
+    fn plan(&mut self, after: Duration, happening: Happening) {
+        self.agenda.plan(later(self.now, after), happening);
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Live { migration, epoch, stage } => self.live_stage(migration, epoch, stage),
+            Happening::Cold { migration, stage } => self.cold_stage(migration, stage),
+            Happening::ServerDone { server, end, request } => self.server_done(server, end, request.as_ref()),
+            Happening::ComputeReady { host, epoch } => self.compute_ready(&host, epoch),
+            Happening::PowerSync { host } => self.power_sync(&host),
+            Happening::JobEnds { host, unit, boot } => self.job_ends(&host, &unit, &boot),
+            Happening::HostDown { host } => self.host_down(&host),
+            Happening::HostUp { host } => self.host_up(&host),
+            Happening::Incident { index } => self.incident(index),
+        }
+    }
+}
+
+/// `at` plus `after`, stopping at the end of time.
+fn later(at: Timestamp, after: Duration) -> Timestamp {
+    at.checked_add(after).unwrap_or(Timestamp::MAX)
+}
