@@ -3,7 +3,7 @@
 #
 #   run.sh remediate   4 hosts, 12 instances: every host emptied, updated, rebooted, given back
 #   run.sh faults      the same region: what goes wrong, and how it shows
-#   run.sh libvirt     2 hosts with real guests: moved live, both hosts as in `remediate`
+#   run.sh libvirt     2 hosts with real guests: one host emptied live, updated, rebooted
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
 lab=$(realpath "$here/../lab.sh")
@@ -16,10 +16,10 @@ two_real_hosts() {
   local guest
   DRIVER=libvirt timeout 2400 "$lab" up 2
   timeout 600 "$lab" fill 3
-  for guest in vm-03-active-tiny aa-db-1-active-small-dirty; do
+  for guest in vm-03-active-tiny aa-db-1-active-small-dirty; do   # all that is on compute-2
     in_lab "$here/libvirt_move.py" $guest
   done
-  in_lab "$here/remediate.py" compute-2 compute-1
+  in_lab "$here/remediate.py" compute-2
   [ -z "$("$lab" lost)" ]
   echo "no guest was lost"
 }
