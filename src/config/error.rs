@@ -81,9 +81,13 @@ fn in_words(error: &YamlError, text: &str, place: Location) -> (String, Option<S
             Some("very large rollouts and regions are read as JSON".to_owned()),
         ),
         YamlError::Eof { .. } => ("the file is empty or ends too early".to_owned(), None),
-        YamlError::ExternallyTaggedEnumExpectedScalarOrMapping { .. } => {
-            ("expected a mapping with one key that says what it is".to_owned(), None)
+        YamlError::ExternallyTaggedEnumExpectedScalarOrMapping { .. }
+        | YamlError::ExpectedStringKeyForExternallyTaggedEnum { .. }
+        | YamlError::ExpectedMappingEndAfterEnumVariantValue { .. } => {
+            ("expected a mapping with exactly one key, which says what it is".to_owned(), None)
         }
+        YamlError::Unexpected { expected, .. } => (format!("expected {}", structure_in_words(expected)), None),
+        YamlError::InvalidBooleanStrict { .. } => (format!("`{}` is not `true` or `false`", token(text, place)), None),
         YamlError::MultipleDocuments { .. } => ("more than one document in the file".to_owned(), None),
         other => (first_line(&DefaultMessageFormatter.format_message(other)), None),
     }
@@ -97,10 +101,23 @@ fn first_line(text: &str) -> String {
 fn suggest(written: &str, known: &[&str], label: &str) -> Option<String> {
     let alike = |one: &&str| strsim::damerau_levenshtein(&written.to_lowercase(), one);
     let close = known.iter().copied().min_by_key(alike).filter(|one| alike(one) <= (one.len() / 3).max(1));
+    let longer =
+        |one: &&str| one.len() > 2 && written.len() > 2 && (written.starts_with(*one) || one.starts_with(written));
+    let close = close.or_else(|| known.iter().copied().find(longer));
     let listed = || format!("{label} {}", known.iter().map(|one| format!("`{one}`")).collect::<Vec<_>>().join(", "));
     match close {
         Some(close) => Some(format!("did you mean `{close}`?")),
         None => (!known.is_empty()).then(listed),
+    }
+}
+
+/// The YAML reader names events where a person sees structure.
+fn structure_in_words(expected: &str) -> &str {
+    match expected {
+        "mapping start" => "a mapping: `key: value`",
+        "sequence start" => "a list: `[a, b]`, or lines that begin with `-`",
+        "string scalar" => "a text",
+        other => other,
     }
 }
 

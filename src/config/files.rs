@@ -55,3 +55,168 @@ fn to_json<T: Serialize>(what: &str, value: &T) -> Result<String, ConfigError> {
     text.push('\n');
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refused(read: impl Fn(&str, &str) -> Result<(), ConfigError>, cases: &[(&str, &str, &str)]) {
+        for (text, expected, hint) in cases {
+            let error = read("f", text).expect_err(text);
+            assert_eq!((error.to_string().as_str(), error.hint.as_deref().unwrap_or("")), (*expected, *hint), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_in_a_policy_is_told_with_its_place_and_what_was_probably_meant() {
+        let in_policy = |file: &str, text: &str| {
+            let head = "format: 1\nkind: policy\n";
+            read_policy(file, &format!("{head}{text}")).map(|_| ())
+        };
+        refused(
+            in_policy,
+            &[
+                ("limts: {}", "f:3:1: unknown field `limts`", "did you mean `limits`?"),
+                ("limits:\n  hosts: 0", "f:4:10: `0` is not a limit: the smallest one is 1", ""),
+                ("limits:\n  hosts: -3", "f:4:10: `-3` is not a limit: the smallest one is 1", ""),
+                ("limits:\n  hosts: {max: 0}", "f:4:16: `0` is not a limit: the smallest one is 1", ""),
+                ("limits:\n  hosts: {percent: 120%}", "f:4:20: `120%` is not a percentage between 0% and 100%", ""),
+                ("limits:\n  hosts: {percent: -1}", "f:4:20: `-1%` is not a percentage between 0% and 100%", ""),
+                ("limits:\n  hosts: {precent: 5%}", "f:4:11: unknown field `precent`", "did you mean `percent`?"),
+                ("limits:\n  migrations: 0", "f:4:15: `0` is not a limit: the smallest one is 1", ""),
+                ("limits:\n  migrations: lots", "f:4:15: `lots` is not a whole number of 0 or more", ""),
+                ("canary: {hosts: -1}", "f:3:17: `-1` is not a whole number of 0 or more", ""),
+                (
+                    "canary: {soak: 10}",
+                    "f:3:16: `10` is not a length of time; write for example `90s`, `10m` or `1h30m`",
+                    "",
+                ),
+                ("canary: {approve: maybe}", "f:3:19: `maybe` is not `true` or `false`", ""),
+                (
+                    "objective: {prefer: fewest-move}",
+                    "f:3:21: unknown value `fewest-move`",
+                    "did you mean `fewest-moves`?",
+                ),
+                ("objective: {prefer: cheap}", "f:3:21: unknown value `cheap`", "one of `fewest-moves`, `fastest`"),
+                (
+                    "windows:\n  - {days: [sat], from: \"25:00\", to: \"06:00\", zone: UTC}",
+                    "f:4:25: `25:00` is not a time of day; write for example `\"22:00\"`",
+                    "",
+                ),
+                (
+                    "windows:\n  - {days: [saturday], from: \"22:00\", to: \"06:00\", zone: UTC}",
+                    "f:4:13: unknown value `saturday`",
+                    "did you mean `sat`?",
+                ),
+                (
+                    "windows:\n  - {days: [], from: \"22:00\", to: \"06:00\", zone: UTC}",
+                    "f:4:12: a window without days never opens",
+                    "",
+                ),
+                (
+                    "windows:\n  - {days: [sat], from: \"22:00\", to: \"06:00\", zone: Mars}",
+                    "f:4:53: `Mars` is not a time zone; write for example `Europe/Berlin` or `UTC`",
+                    "",
+                ),
+                ("settle: 2m\nsettle: 3m", "f:4:1: `settle` is given twice", ""),
+                ("estimate: {dirty_factor: 0.2}", "f:3:26: `0.2` is not a factor between 1 and 100", ""),
+                ("limits: 5", "f:3:9: expected a mapping: `key: value`", ""),
+                ("windows: {}", "f:3:10: expected a list: `[a, b]`, or lines that begin with `-`", ""),
+                ("limits: {hosts: 3", "f:3:9: unclosed bracket '{'", ""),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_mistake_in_a_remedy_is_told_with_its_place_and_what_was_probably_meant() {
+        let in_remedy = |file: &str, text: &str| {
+            let head = "format: 1\nkind: remedy\nname: x\n";
+            read_remedy(file, &format!("{head}{text}")).map(|_| ())
+        };
+        refused(
+            in_remedy,
+            &[
+                ("evidence:\n  - sysf: {}", "f:5:5: unknown value `sysf`", "did you mean `sysfs`?"),
+                ("evidence:\n  - sysfs: {file: a, warm: []}", "f:5:22: unknown field `warm`", "did you mean `warn`?"),
+                ("evidence:\n  - {}", "f:5:6: expected a mapping with exactly one key, which says what it is", ""),
+                (
+                    "evidence:\n  - {cpu_flag: {flag: a}, sysfs: {}}",
+                    "f:5:27: expected a mapping with exactly one key, which says what it is",
+                    "",
+                ),
+                (
+                    "packages:\n  - {any_of: kernel, thresholds: []}",
+                    "f:5:14: expected a list: `[a, b]`, or lines that begin with `-`",
+                    "",
+                ),
+                (
+                    "packages:\n  - {any_of: [a], absent: ignore, thresholds: []}",
+                    "f:5:27: unknown value `ignore`",
+                    "one of `fail`, `not-applicable`",
+                ),
+            ],
+        );
+        let missing = read_remedy("f", "format: 1\nkind: remedy\n").unwrap_err();
+        assert_eq!(missing.to_string(), "f:2:1: field `name` is missing");
+    }
+
+    #[test]
+    fn a_file_of_another_kind_or_a_newer_format_is_refused_before_its_fields() {
+        let policy = |file: &str, text: &str| read_policy(file, text).map(|_| ());
+        refused(
+            policy,
+            &[
+                (
+                    "kind: polcy\nnonsense: 1",
+                    "f:1:7: this is a file of kind `polcy`, not a policy",
+                    "did you mean `kind: policy`?",
+                ),
+                ("# x\nkind:   rollout\nhosts: []", "f:2:9: this is a file of kind `rollout`, not a policy", ""),
+                (
+                    "format: 2\nkind: policy\nlater: 1",
+                    "f:1:9: format 2 is newer: this version reads policy files of format 1",
+                    "update fleetmend on this machine",
+                ),
+                (
+                    "{\"kind\": \"policy\", \"format\": 7, \"later\": 1}",
+                    "f:1:1: format 7 is newer: this version reads policy files of format 1",
+                    "update fleetmend on this machine",
+                ),
+                ("format: one", "f:1:9: `one` is no format: this version reads policy files of format 1", ""),
+                ("{\"kind\": \"region\"}", "f:1:1: this is a file of kind `region`, not a policy", ""),
+                ("", "f:1:1: this is an empty file, not a policy", ""),
+                ("# nothing\n\n", "f:1:1: this is an empty file, not a policy", ""),
+                ("--- {}\n--- {}\n", "f:2:5: more than one document in the file", ""),
+                ("hello", "f:1:1: expected a mapping: `key: value`", ""),
+            ],
+        );
+    }
+
+    #[test]
+    fn json_has_the_same_places_and_hints_as_yaml() {
+        let policy = |file: &str, text: &str| read_policy(file, text).map(|_| ());
+        refused(
+            policy,
+            &[
+                ("{\"kind\":\"policy\",\n \"limts\":{}}", "f:2:2: unknown field `limts`", "did you mean `limits`?"),
+                (
+                    "{\"kind\":\"policy\",\n \"limits\":{\"hosts\":0}}",
+                    "f:2:20: `0` is not a limit: the smallest one is 1",
+                    "",
+                ),
+                ("{\"kind\":\"policy\",\n \"limits\":{}", "f:2:12: EOF while parsing an object", ""),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_a_policy_leaves_out_is_the_default_and_text_keeps_its_value() {
+        let policy = read_policy("f", "format: 1\nkind: policy\n").unwrap();
+        assert_eq!(policy, Policy::default());
+        let text = to_yaml(&policy).unwrap();
+        assert_eq!(read_policy("f", &text).unwrap(), policy, "{text}");
+        let json = serde_json::to_string(&policy).unwrap();
+        assert_eq!(read_policy("f", &json).unwrap(), policy, "{json}");
+    }
+}

@@ -21,6 +21,9 @@ const NODES_MAX: usize = 50_000_000;
 /// Reads a file of one kind. Text that begins with `{` is JSON, which reads ten times as fast.
 pub(super) fn read<T: DeserializeOwned>(kind: FileKind, file: &str, text: &str) -> Result<T, ConfigError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.lines().all(|line| line.trim().is_empty() || line.starts_with('#')) {
+        return Err(ConfigError::at(file, (1, 1), format!("this is an empty file, not a {}", kind.name)));
+    }
     if text.trim_start().starts_with('{') {
         return read_json(kind, file, text);
     }
@@ -34,23 +37,17 @@ fn read_json<T: DeserializeOwned>(kind: FileKind, file: &str, text: &str) -> Res
         format: Option<serde_json::Value>,
         kind: Option<serde_json::Value>,
     }
-    let error = match serde_json::from_str(text) {
-        Ok(value) => return Ok(value),
-        Err(error) => error,
+    let header: Header = serde_json::from_str(text).map_err(|error| ConfigError::json(file, &error))?;
+    let word = |value: Option<serde_json::Value>| {
+        value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
     };
-    if let Ok(header) = serde_json::from_str::<Header>(text) {
-        let word = |value: Option<serde_json::Value>| {
-            value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-        };
-        let place = (1, 1);
-        check_kind(kind, file, place, word(header.kind).as_deref())?;
-        check_format(kind, file, place, word(header.format).as_deref())?;
-    }
-    // JSON is YAML too, and the YAML reader knows more about the mistake.
-    match from_yaml::<T>(text) {
-        Err(yaml) => Err(ConfigError::yaml(file, text, &yaml)),
-        Ok(_) => Err(ConfigError::json(file, &error)),
-    }
+    check_kind(kind, file, (1, 1), word(header.kind).as_deref())?;
+    check_format(kind, file, (1, 1), word(header.format).as_deref())?;
+    serde_json::from_str(text).map_err(|error| match from_yaml::<T>(text) {
+        // JSON is YAML too, and the YAML reader knows more about the mistake.
+        Err(yaml) => ConfigError::yaml(file, text, &yaml),
+        Ok(_) => ConfigError::json(file, &error),
+    })
 }
 
 fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, serde_yaml::Error> {

@@ -10,6 +10,7 @@ mod region;
 mod resources;
 mod status;
 mod units;
+mod window;
 
 pub use facts::{Cpu, Domain, DomainCapabilities, DomainState, HostFacts, OsRelease, Package, PackageManager};
 pub use ids::{
@@ -19,7 +20,7 @@ pub use ids::{
 pub use mark::Mark;
 pub use policy::{
     Canary, Drift, Estimate, FailureBudget, Headroom, HeadroomZone, InstanceHandling, InstanceRules, KeepUp, Limit,
-    Limits, NewInstances, NovaConfHandling, Objective, Policy, PolicyKind, Prefer, Window,
+    Limits, NewInstances, NovaConfHandling, Objective, Policy, PolicyKind, Prefer,
 };
 pub use region::{
     Gap, GapKind, Group, GroupPolicy, GroupRules, Host, HostIdentity, Instance, Region, RegionKind, Service,
@@ -28,3 +29,4 @@ pub use region::{
 pub use resources::Resources;
 pub use status::InstanceStatus;
 pub use units::{Percent, Rate, Span};
+pub use window::{WallTime, Weekday, Window, WindowZone};

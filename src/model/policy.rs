@@ -2,9 +2,13 @@
 //!
 //! Every field has a default that is safe; a policy file states only what differs.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
 
-use super::{Percent, Rate, Span};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{Percent, Rate, Span, Window};
 
 /// The file kind of a policy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,10 +85,13 @@ pub struct Limits {
     /// Hosts out of service at once in one rack; no limit when absent.
     pub hosts_per_rack: Option<Limit>,
     /// Migrations in flight in the region.
+    #[serde(deserialize_with = "at_least_one")]
     pub migrations: usize,
     /// Migrations in flight away from one host.
+    #[serde(deserialize_with = "at_least_one")]
     pub migrations_per_source: usize,
     /// Migrations in flight onto one host.
+    #[serde(deserialize_with = "at_least_one")]
     pub migrations_per_target: usize,
 }
 
@@ -104,8 +111,7 @@ impl Default for Limits {
 }
 
 /// An absolute and a relative bound; the smaller wins, and at least 1 is always allowed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "LimitText")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Limit {
     /// At most this many.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,33 +131,68 @@ impl Limit {
     pub fn of(self, count: usize) -> usize {
         let absolute = self.max.unwrap_or(usize::MAX);
         let relative = self.percent.map_or(usize::MAX, |percent| percent.of(count));
-        absolute.min(relative).max(1)
+        absolute.min(relative).min(count).max(1)
     }
 }
 
-/// How a limit may be written: `4`, or `{max: 4, percent: 20}`.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum LimitText {
-    Number(usize),
-    Both(LimitFields),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LimitFields {
-    #[serde(default)]
-    max: Option<usize>,
-    #[serde(default)]
-    percent: Option<Percent>,
-}
-
-impl From<LimitText> for Limit {
-    fn from(text: LimitText) -> Self {
-        match text {
-            LimitText::Number(max) => Self::at_most(max),
-            LimitText::Both(LimitFields { max, percent }) => Self { max, percent },
+/// Reads `4` and `{max: 4, percent: 20}`. Not `untagged`, which would forget where a mistake stands.
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Fields {
+            #[serde(default, deserialize_with = "some_at_least_one")]
+            max: Option<usize>,
+            #[serde(default)]
+            percent: Option<Percent>,
         }
+
+        struct LimitVisitor;
+
+        impl<'de> Visitor<'de> for LimitVisitor {
+            type Value = Limit;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of 1 or more, or `{max: 4, percent: 20%}`")
+            }
+
+            fn visit_u64<E: de::Error>(self, max: u64) -> Result<Limit, E> {
+                match usize::try_from(max) {
+                    Ok(0) | Err(_) => Err(E::custom(not_a_limit(&max))),
+                    Ok(max) => Ok(Limit::at_most(max)),
+                }
+            }
+
+            fn visit_i64<E: de::Error>(self, max: i64) -> Result<Limit, E> {
+                u64::try_from(max).map_err(|_| E::custom(not_a_limit(&max))).and_then(|max| self.visit_u64(max))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Limit, A::Error> {
+                let Fields { max, percent } = Fields::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Limit { max, percent })
+            }
+        }
+
+        deserializer.deserialize_any(LimitVisitor)
+    }
+}
+
+/// A limit of zero would let a run wait for ever without a word.
+fn not_a_limit(written: &impl fmt::Display) -> String {
+    format!("`{written}` is not a limit: the smallest one is 1")
+}
+
+fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    match usize::deserialize(deserializer)? {
+        0 => Err(de::Error::custom(not_a_limit(&0))),
+        number => Ok(number),
+    }
+}
+
+fn some_at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    match Option::<usize>::deserialize(deserializer)? {
+        Some(0) => Err(de::Error::custom(not_a_limit(&0))),
+        number => Ok(number),
     }
 }
 
@@ -253,20 +294,6 @@ impl Default for FailureBudget {
     }
 }
 
-/// A weekly time in which hosts may be begun.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Window {
-    /// Days on which it opens: `mon` to `sun`.
-    pub days: Vec<String>,
-    /// When it opens, `HH:MM`.
-    pub from: String,
-    /// When it closes, `HH:MM`; the next day when not after `from`.
-    pub to: String,
-    /// IANA time zone, for example `Europe/Berlin`.
-    pub zone: String,
-}
-
 /// How far the region may have moved away from the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -355,11 +382,22 @@ pub struct Estimate {
     /// Of one migration stream.
     pub bandwidth: Rate,
     /// How much more than its memory an instance sends because it writes meanwhile.
+    #[serde(deserialize_with = "factor")]
     pub dirty_factor: f64,
     /// Overhead of one move.
     pub per_move: Span,
     /// Everything on a host that is not moving: update, reboot, evidence, enable, settle.
     pub host: Span,
+}
+
+/// Nothing sends less than its memory, and more than a hundred times as much never ends.
+fn factor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let factor = f64::deserialize(deserializer)?;
+    if (1.0..=100.0).contains(&factor) {
+        Ok(factor)
+    } else {
+        Err(de::Error::custom(format!("`{factor}` is not a factor between 1 and 100")))
+    }
 }
 
 impl Eq for Estimate {}

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A length of time, written `90s`, `10m`, `1h30m`, `500ms` or `2d`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -89,18 +90,10 @@ impl From<Span> for String {
     }
 }
 
-/// A share of something, written `5%` or `0.5%`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[serde(try_from = "PercentText", into = "PercentText")]
+/// A share of something, written `5%` or `0.5%`; a bare `5` means the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, PartialOrd, Serialize)]
+#[serde(into = "String")]
 pub struct Percent(f64);
-
-/// How a percentage may be written: with the sign, or as a bare number.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum PercentText {
-    Number(f64),
-    Text(String),
-}
 
 impl Percent {
     /// A percentage; `None` unless within 0 to 100.
@@ -125,26 +118,46 @@ impl Percent {
     }
 }
 
-impl TryFrom<PercentText> for Percent {
-    type Error = String;
+/// Reads both ways of writing it. Not `untagged`, which would forget where a mistake stands.
+impl<'de> Deserialize<'de> for Percent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PercentVisitor;
 
-    fn try_from(text: PercentText) -> Result<Self, Self::Error> {
-        let bad = |shown: &str| format!("`{shown}` is not a percentage between 0% and 100%");
-        match text {
-            PercentText::Number(number) => Self::new(number).ok_or_else(|| bad(&number.to_string())),
-            PercentText::Text(text) => text
-                .trim()
-                .strip_suffix('%')
-                .and_then(|number| number.trim().parse().ok())
-                .and_then(Self::new)
-                .ok_or_else(|| bad(&text)),
+        impl Visitor<'_> for PercentVisitor {
+            type Value = Percent;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a percentage between 0% and 100%")
+            }
+
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Percent, E> {
+                self.visit_str(&format!("{number}%"))
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Percent, E> {
+                self.visit_str(&format!("{number}%"))
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Percent, E> {
+                self.visit_str(&format!("{number}%"))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Percent, E> {
+                text.trim()
+                    .strip_suffix('%')
+                    .and_then(|number| number.trim().parse().ok())
+                    .and_then(Percent::new)
+                    .ok_or_else(|| E::custom(format!("`{text}` is not a percentage between 0% and 100%")))
+            }
         }
+
+        deserializer.deserialize_any(PercentVisitor)
     }
 }
 
-impl From<Percent> for PercentText {
+impl From<Percent> for String {
     fn from(percent: Percent) -> Self {
-        Self::Text(percent.to_string())
+        percent.to_string()
     }
 }
 

@@ -1,6 +1,6 @@
-//! Maintenance windows: when a host may be begun. Pure; zones come from the tz database that jiff finds.
+//! Maintenance windows: when a host may be begun. Pure: a window carries its zone.
 
-use jiff::civil::{Date, Time, Weekday};
+use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
@@ -25,54 +25,34 @@ pub(super) fn next_opening(windows: &[Window], now: Timestamp) -> Option<Timesta
 /// Openings from the day before `now` on, in the windows' own zones: a change of clocks moves them with the wall.
 fn openings(windows: &[Window], now: Timestamp) -> impl Iterator<Item = (Timestamp, Timestamp)> {
     windows.iter().flat_map(move |window| {
-        let zone = TimeZone::get(&window.zone).ok();
-        let today = zone.as_ref().map(|zone| now.to_zoned(zone.clone()).date());
-        (-1..=DAYS_AHEAD).filter_map(move |offset| {
-            let day = today?.checked_add(offset.days()).ok()?;
-            opening(window, zone.as_ref()?, day)
-        })
+        let zone = window.zone.zone();
+        let today = now.to_zoned(zone.clone()).date();
+        (-1..=DAYS_AHEAD).filter_map(move |offset| opening(window, zone, today.checked_add(offset.days()).ok()?))
     })
 }
 
 /// The opening that begins on `day`, if the window opens then.
 fn opening(window: &Window, zone: &TimeZone, day: Date) -> Option<(Timestamp, Timestamp)> {
-    if !window.days.iter().any(|name| weekday(name) == Some(day.weekday())) {
+    if !window.days.iter().any(|open| open.civil() == day.weekday()) {
         return None;
     }
-    let (from, to) = (time(&window.from)?, time(&window.to)?);
+    let (from, to) = (window.from.civil(), window.to.civil());
     let last = if to > from { day } else { day.tomorrow().ok()? };
     let at = |date: Date, time: Time| date.to_datetime(time).to_zoned(zone.clone()).ok().map(|zoned| zoned.timestamp());
     Some((at(day, from)?, at(last, to)?))
 }
 
-fn time(text: &str) -> Option<Time> {
-    let (hour, minute) = text.split_once(':')?;
-    Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
-}
-
-fn weekday(name: &str) -> Option<Weekday> {
-    Some(match name {
-        "mon" => Weekday::Monday,
-        "tue" => Weekday::Tuesday,
-        "wed" => Weekday::Wednesday,
-        "thu" => Weekday::Thursday,
-        "fri" => Weekday::Friday,
-        "sat" => Weekday::Saturday,
-        "sun" => Weekday::Sunday,
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{WallTime, Weekday, WindowZone};
 
     fn nights() -> Vec<Window> {
         vec![Window {
-            days: vec!["sat".to_owned(), "sun".to_owned()],
-            from: "22:00".to_owned(),
-            to: "06:00".to_owned(),
-            zone: "Europe/Berlin".to_owned(),
+            days: vec![Weekday::Sat, Weekday::Sun],
+            from: WallTime::try_from("22:00".to_owned()).unwrap(),
+            to: WallTime::try_from("06:00".to_owned()).unwrap(),
+            zone: WindowZone::try_from("Europe/Berlin".to_owned()).unwrap(),
         }]
     }
 
