@@ -192,15 +192,15 @@ flags_job() { # FILE FLAG...
     5) rm -f "$changed"; say "$file has no section [libvirt]"; return 1 ;;
     *) rm -f "$changed"; say "$file could not be edited"; return 1 ;;
   esac
-  # awk ends the last line; the file may not.
-  [ -z "$(tail -c 1 "$file")" ] || { head -c -1 "$changed" >"$changed.end" && cat "$changed.end" >"$changed"; rm -f "$changed.end"; }
-  # Read back: exactly one line differs or is more, and adding the flags again has nothing to do.
-  differences=$(diff "$file" "$changed" | grep -c '^>')
-  lost=$(diff "$file" "$changed" | grep -c '^<')
+  # Read back: one line differs or is more, and adding the flags again has nothing to do. Compared with ended last lines,
+  # because awk ends the last line and the file may not.
+  awk 1 "$file" | diff - "$changed" >"$folder/differences"
+  differences=$(grep -c '^>' "$folder/differences") lost=$(grep -c '^<' "$folder/differences")
   add_flags "$changed" >/dev/null
   if [ $? != 3 ] || [ "$differences" != 1 ] || [ "$lost" -gt 1 ]; then
     rm -f "$changed"; say "the edit of $file did not come out as it should; the file is as it was"; return 1
   fi
+  [ -z "$(tail -c 1 "$file")" ] || truncate -s -1 "$changed"
   [ -e "$backup" ] || cp -a "$file" "$backup" || return
   mv -f "$changed" "$file" && sync && say "flags added to $file; the file as it was: $backup"
 }
