@@ -15,6 +15,8 @@ pub(super) struct InUse {
     racks: BTreeMap<String, usize>,
     /// Quarantined hosts by zone: out of service, but nobody's slot, so that one failure does not stop a small region.
     lost: BTreeMap<ZoneName, usize>,
+    /// Hosts by aggregate that are out of service, quarantined ones included.
+    aggregates: BTreeMap<String, usize>,
     migrations: usize,
     sources: BTreeMap<HostName, usize>,
     targets: BTreeMap<HostName, usize>,
@@ -31,6 +33,8 @@ pub enum Reached {
     Rack(String, usize),
     /// Hosts that must stay in service in a zone.
     KeepUp(ZoneName, usize),
+    /// Hosts that must stay in service in a host aggregate.
+    KeepUpAggregate(String, usize),
     /// Migrations in the region.
     Migrations(usize),
     /// Migrations away from a host.
@@ -50,6 +54,9 @@ impl std::fmt::Display for Reached {
                 write!(f, "{limit} hosts of rack {rack} are out of service at once (limits.hosts_per_rack)")
             }
             Self::KeepUp(zone, limit) => write!(f, "{limit} hosts of {zone} must stay in service (limits.keep_up)"),
+            Self::KeepUpAggregate(aggregate, limit) => {
+                write!(f, "{limit} hosts of aggregate {aggregate} must stay in service (limits.keep_up)")
+            }
             Self::Migrations(limit) => write!(f, "{limit} migrations are in flight (limits.migrations)"),
             Self::Source(host, limit) => {
                 write!(f, "{limit} migrations leave {host} already (limits.migrations_per_source)")
@@ -67,8 +74,12 @@ impl InUse {
         let mut in_use = Self::default();
         for (planned, host) in state.in_order() {
             match host.phase {
-                HostPhase::Active => in_use.add_host(planned),
+                HostPhase::Active => {
+                    in_use.add_host(planned);
+                    in_use.add_to_aggregates(state.aggregates_of(&planned.host));
+                }
                 HostPhase::Quarantined => {
+                    in_use.add_to_aggregates(state.aggregates_of(&planned.host));
                     if let Some(zone) = &planned.zone {
                         *in_use.lost.entry(zone.clone()).or_default() += 1;
                     }
@@ -82,8 +93,7 @@ impl InUse {
         in_use
     }
 
-    /// Counts a host that is begun.
-    pub(super) fn add_host(&mut self, host: &PlannedHost) {
+    fn add_host(&mut self, host: &PlannedHost) {
         self.hosts += 1;
         if let Some(zone) = &host.zone {
             *self.zones.entry(zone.clone()).or_default() += 1;
@@ -93,8 +103,13 @@ impl InUse {
         }
     }
 
-    /// Counts a move that is started.
-    pub(super) fn add_move(&mut self, from: &HostName, to: Option<&HostName>) {
+    fn add_to_aggregates(&mut self, aggregates: &[String]) {
+        for aggregate in aggregates {
+            *self.aggregates.entry(aggregate.clone()).or_default() += 1;
+        }
+    }
+
+    fn add_move(&mut self, from: &HostName, to: Option<&HostName>) {
         self.migrations += 1;
         *self.sources.entry(from.clone()).or_default() += 1;
         if let Some(to) = to {
@@ -125,6 +140,13 @@ impl InUse {
             let keep = limits.keep_up.per_zone.min(size.saturating_sub(1));
             if size < out + lost + 1 + keep {
                 return Err(Reached::KeepUp(zone.clone(), keep));
+            }
+        }
+        for aggregate in state.aggregates_of(&host.host) {
+            let size = state.aggregate_sizes.get(aggregate).copied().unwrap_or(1);
+            let keep = limits.keep_up.per_aggregate.min(size.saturating_sub(1));
+            if size < count(&self.aggregates, aggregate) + 1 + keep {
+                return Err(Reached::KeepUpAggregate(aggregate.clone(), keep));
             }
         }
         if let (Some(rack), Some(limit)) = (&host.rack, limits.hosts_per_rack) {

@@ -3,19 +3,29 @@
 //! `event`, `state`, `host`, `limits`, `room`, `windows` and `schedule` are pure: the vocabulary, the fold, the
 //! decisions. `driver` is the only async loop; it alone starts work on the region or a host.
 
+mod control;
+mod driver;
 pub mod event;
+mod execute;
 mod host;
 mod limits;
 mod room;
 mod schedule;
 mod state;
+mod step;
 mod windows;
 
+#[cfg(test)]
+mod tests;
+
+pub use driver::{DriveError, DriveSettings, Observer, RunEnd, Steer};
 pub use event::{
     Event, EventKind, FaultScope, GateName, Intent, LeavingInstance, Outcome, PackageChange, PauseCause, Runner,
     StepFailure, StepOutput,
 };
+pub use execute::{Engine, RunError, load};
 pub use host::{HostPhase, HostState, StepState, StepStatus};
 pub use limits::Reached;
 pub use schedule::{Decision, Wait, decide, next_wake, retry_at, waiting};
 pub use state::{Gate, IllegalTransition, MoveCounts, RunState, RunStatus};
+pub use step::Ports;

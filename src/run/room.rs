@@ -37,11 +37,13 @@ pub(super) fn target_of(
     });
     match chosen {
         Ok(Choice { host, instead }) => Ok((host, instead.map(|refusal| refusal.to_string()))),
-        Err(refusal) if !full.is_empty() && choose(state, &mover, &BTreeSet::new()).is_ok() => {
-            debug_assert!(!matches!(refusal, Refusal::GroupInFlight { .. }), "a group in flight refuses every target");
-            Err(Wait::Limit(Reached::Migrations(limits.migrations_per_target)))
-        }
-        Err(refusal) => Err(Wait::Room(refusal)),
+        Err(refusal) => match choose(state, &mover, &BTreeSet::new()) {
+            // There is room, on hosts that take no further migration at the moment.
+            Ok(Choice { host, .. }) if full.contains(&host) => {
+                Err(Wait::Limit(Reached::Target(host, limits.migrations_per_target)))
+            }
+            Ok(_) | Err(_) => Err(Wait::Room(refusal)),
+        },
     }
 }
 

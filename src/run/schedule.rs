@@ -125,7 +125,7 @@ pub fn decide(state: &RunState, now: Timestamp) -> Vec<Decision> {
     if !failed.is_empty() {
         return failed;
     }
-    if let Some(pause) = budget(state) {
+    if let Some(pause) = refused(state, now).or_else(|| budget(state)) {
         return vec![pause];
     }
     let view = View { state, now, in_use: InUse::of(state) };
@@ -227,6 +227,26 @@ fn failures(state: &RunState) -> Vec<Decision> {
     decisions
 }
 
+/// A pause when the cloud refuses us for good: no host is to blame, and asking again does not help.
+fn refused(state: &RunState, now: Timestamp) -> Option<Decision> {
+    if *state.status() != RunStatus::Running {
+        return None;
+    }
+    active(state).flat_map(|(_, host)| host.steps()).find_map(|step| match &step.status {
+        StepStatus::Retrying { at, failure, .. }
+            if *at > now && failure.scope == FaultScope::ControlPlane && failure.class == ErrorClass::NeedsOperator =>
+        {
+            let reason = format!("{}: {}", step.step.id, failure.causes.join(": "));
+            Some(Decision::Pause { cause: PauseCause::ControlPlane, reason })
+        }
+        StepStatus::Pending
+        | StepStatus::Running { .. }
+        | StepStatus::Retrying { .. }
+        | StepStatus::Succeeded(_)
+        | StepStatus::Failed(_) => None,
+    })
+}
+
 /// A pause when more hosts failed than the budget allows, or a canary did, and nobody has acknowledged it.
 fn budget(state: &RunState) -> Option<Decision> {
     if *state.status() != RunStatus::Running || state.unacknowledged_failures() == 0 {
@@ -271,6 +291,9 @@ impl View<'_> {
                 starts.push(start);
             }
         }
+        if self.state.sick_since().is_some() {
+            starts.truncate(1);
+        }
         if !starts.is_empty() {
             return starts;
         }
@@ -307,7 +330,6 @@ impl View<'_> {
             return Err(Wait::Paused("its host is quarantined".to_owned()));
         }
         match self.state.status() {
-            RunStatus::Running => {}
             RunStatus::Paused(_, reason) => {
                 // A host that was rebooted is brought back: that returns capacity and changes nothing else.
                 let gives_back =
@@ -317,12 +339,13 @@ impl View<'_> {
                 }
             }
             RunStatus::Stopping if kind.is_ordinary() => return Err(Wait::Stopping),
-            RunStatus::Stopping | RunStatus::Unbegun | RunStatus::Ended(_) => {}
+            RunStatus::Running | RunStatus::Stopping | RunStatus::Unbegun | RunStatus::Ended(_) => {}
         }
         if self.state.sick_since().is_some() {
             // One step at a time finds out whether the control plane is well again.
-            let asking = matches!(step.status, StepStatus::Retrying { .. });
-            if !asking || self.state.is_busy() {
+            let asks = |step: &StepState| step.is_running() && step.excused > 0;
+            let asking = active(self.state).flat_map(|(_, host)| host.steps()).any(asks);
+            if asking || !matches!(step.status, StepStatus::Retrying { .. }) {
                 return Err(Wait::ControlPlane);
             }
         }
@@ -387,18 +410,18 @@ impl View<'_> {
 
     /// The end, when nothing is under way and nothing more can be begun.
     fn end(&self) -> Option<Decision> {
-        if self.state.is_busy() || self.has_retries() {
+        if self.state.is_busy() {
             return None;
         }
         match self.state.status() {
             RunStatus::Stopping => return Some(Decision::End(Outcome::Stopped)),
-            // An operator who paused will continue; whatever else paused needs one to come first.
-            RunStatus::Paused(PauseCause::Operator | PauseCause::ControlPlane, _) => return None,
-            RunStatus::Paused(PauseCause::FailureBudget | PauseCause::Drift, _) => {
+            RunStatus::Paused(PauseCause::FailureBudget | PauseCause::Drift | PauseCause::ControlPlane, _) => {
                 return Some(Decision::End(Outcome::Paused));
             }
+            // An operator who paused will continue; whatever else paused needs one to come first.
+            RunStatus::Paused(PauseCause::Operator, _) | RunStatus::Unbegun | RunStatus::Ended(_) => return None,
+            RunStatus::Running if self.has_retries() => return None,
             RunStatus::Running => {}
-            RunStatus::Unbegun | RunStatus::Ended(_) => return None,
         }
         self.stuck_host().or_else(|| {
             let open =

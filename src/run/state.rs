@@ -73,6 +73,8 @@ pub struct RunState {
     occupancy: Occupancy,
     pub(super) zone_sizes: BTreeMap<ZoneName, usize>,
     pub(super) rack_sizes: BTreeMap<String, usize>,
+    pub(super) aggregates: BTreeMap<HostName, Vec<String>>,
+    pub(super) aggregate_sizes: BTreeMap<String, usize>,
     pub(super) region_size: usize,
     limits: Limits,
     gate: Gate,
@@ -99,9 +101,14 @@ impl RunState {
         }
         let mut zone_sizes = BTreeMap::new();
         let mut rack_sizes = BTreeMap::new();
+        let mut aggregate_sizes = BTreeMap::new();
+        let aggregates = region.hosts.iter().map(|host| (host.host.clone(), host.aggregates.clone())).collect();
         for host in &region.hosts {
             if let Some(zone) = &host.zone {
                 *zone_sizes.entry(zone.clone()).or_default() += 1;
+            }
+            for aggregate in &host.aggregates {
+                *aggregate_sizes.entry(aggregate.clone()).or_default() += 1;
             }
             if let Some(rack) = &host.rack {
                 *rack_sizes.entry(rack.clone()).or_default() += 1;
@@ -116,6 +123,8 @@ impl RunState {
             occupancy,
             zone_sizes,
             rack_sizes,
+            aggregates,
+            aggregate_sizes,
             region_size: region.hosts.len(),
             limits: rollout.policy.limits.clone(),
             gate: if rollout.hosts.iter().any(|host| host.canary) { Gate::Closed } else { Gate::Open },
@@ -210,6 +219,11 @@ impl RunState {
     /// Who runs it, or ran it last.
     pub fn runner(&self) -> Option<&Runner> {
         self.runner.as_ref()
+    }
+
+    /// Host aggregates of a host.
+    pub(super) fn aggregates_of(&self, host: &HostName) -> &[String] {
+        self.aggregates.get(host).map_or(&[], Vec::as_slice)
     }
 
     /// Requests to the cloud, and repeats among them, of all processes that ended properly.
@@ -311,6 +325,12 @@ impl RunState {
             EventKind::RunContinued { .. } => {
                 self.status = RunStatus::Running;
                 self.acknowledged_failures = self.count(HostPhase::Quarantined);
+                // Somebody has looked: what waited for another attempt need not wait longer.
+                for step in self.hosts.values_mut().flat_map(|host| host.steps.values_mut()) {
+                    if let StepStatus::Retrying { at, .. } = &mut step.status {
+                        *at = (*at).min(event.at);
+                    }
+                }
             }
             EventKind::StopRequested { .. } => self.status = RunStatus::Stopping,
             EventKind::LimitsChanged { limits, .. } => self.limits = limits.clone(),

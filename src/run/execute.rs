@@ -1,0 +1,217 @@
+//! Beginning, resuming and dry-running a run: what comes before and after the loop.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::driver::{DriveError, DriveSettings, Driver, Observer, RunEnd, Steer};
+use super::event::{EventKind, Runner};
+use super::state::{RunState, RunStatus};
+use super::step::{Mode, Ports};
+use crate::cloud::CloudError;
+use crate::journal::memory::MemoryJournal;
+use crate::journal::{Journal, JournalError, RunRecord};
+use crate::model::{Digest, HostName, Mark, Region, RunId, ServiceStatus};
+use crate::plan::Rollout;
+
+/// Why a run could not be begun, resumed or gone on with.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A host carries the mark of another run: somebody else works on this region, or did and died.
+    #[error("{} carries the mark of run {run}, which is not this one", names(.hosts))]
+    ForeignMark {
+        /// Hosts with the mark.
+        hosts: Vec<HostName>,
+        /// Whose it is.
+        run: RunId,
+    },
+    /// The cloud could not be asked about marks.
+    #[error("cannot look for marks of other runs")]
+    Cloud(#[source] CloudError),
+    /// The journal refused before the run was begun.
+    #[error("cannot begin: the journal refused")]
+    Journal(#[source] JournalError),
+    /// What the journal keeps is no rollout or region.
+    #[error("the journal's record of run {run} cannot be read")]
+    Record {
+        /// The run.
+        run: RunId,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The run has ended for good.
+    #[error("run {run} has ended: nothing is left to resume")]
+    Ended {
+        /// The run.
+        run: RunId,
+    },
+    /// The loop ended early.
+    #[error("run {run} is interrupted")]
+    Drive {
+        /// The run.
+        run: RunId,
+        /// Why.
+        #[source]
+        source: DriveError,
+    },
+}
+
+fn names(hosts: &[HostName]) -> String {
+    hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// What a process brings to a run.
+pub struct Engine {
+    /// The ways to the world.
+    pub ports: Ports,
+    /// Where the run's truth is.
+    pub journal: Arc<dyn Journal>,
+    /// Who we are.
+    pub runner: Runner,
+    /// How the loop goes about its work.
+    pub settings: DriveSettings,
+    /// Marks of other runs are taken over instead of stopping us.
+    pub take_over: bool,
+}
+
+impl Engine {
+    /// Begins a run of `rollout`; `region` is a snapshot taken a moment ago. Holds the region while it runs.
+    pub async fn begin(
+        &self,
+        run: RunId,
+        rollout: Rollout,
+        region: &Region,
+        steer: mpsc::Receiver<Steer>,
+        observer: &mut dyn Observer,
+    ) -> Result<RunEnd, RunError> {
+        let _hold = self.journal.hold(&rollout.region, &self.runner).await.map_err(RunError::Journal)?;
+        self.refuse_foreign_marks(run).await?;
+        let record = record_of(run, &rollout, region, self.ports.clock.now());
+        self.journal.create(&record).await.map_err(RunError::Journal)?;
+        let state = RunState::new(run, Arc::new(rollout), region);
+        let begun = EventKind::RunStarted { run, rollout: record.digest, runner: self.runner.clone() };
+        self.drive(state, Mode::Real, &self.journal, vec![begun], steer, observer).await
+    }
+
+    /// Goes on with a run where its last process left it.
+    pub async fn resume(
+        &self,
+        run: RunId,
+        steer: mpsc::Receiver<Steer>,
+        observer: &mut dyn Observer,
+    ) -> Result<RunEnd, RunError> {
+        let record = self.journal.record(run).await.map_err(RunError::Journal)?;
+        let _hold = self.journal.hold(&record.region, &self.runner).await.map_err(RunError::Journal)?;
+        // Read after the hold: until then its last owner may have gone on writing.
+        let state = load(self.journal.as_ref(), run).await?;
+        self.refuse_foreign_marks(run).await?;
+        let mut first = Vec::new();
+        if *state.status() == RunStatus::Unbegun {
+            // Its process died between the record and the first event.
+            first.push(EventKind::RunStarted { run, rollout: record.digest, runner: self.runner.clone() });
+        } else {
+            first.push(EventKind::RunResumed { runner: self.runner.clone() });
+            if matches!(state.status(), RunStatus::Paused(..)) {
+                first.push(EventKind::RunContinued { by: "resume".to_owned() });
+            }
+        }
+        self.drive(state, Mode::Real, &self.journal, first, steer, observer).await
+    }
+
+    /// Goes through a rollout with probes only; nothing is changed and nothing is kept.
+    pub async fn dry_run(
+        &self,
+        rollout: Rollout,
+        region: &Region,
+        steer: mpsc::Receiver<Steer>,
+        observer: &mut dyn Observer,
+    ) -> Result<RunEnd, RunError> {
+        let run = RunId::new(Uuid::now_v7());
+        self.refuse_foreign_marks(run).await?;
+        let record = record_of(run, &rollout, region, self.ports.clock.now());
+        let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::default());
+        journal.create(&record).await.map_err(RunError::Journal)?;
+        let state = RunState::new(run, Arc::new(rollout), region);
+        let begun = EventKind::RunStarted { run, rollout: record.digest, runner: self.runner.clone() };
+        self.drive(state, Mode::Dry, &journal, vec![begun], steer, observer).await
+    }
+
+    async fn drive(
+        &self,
+        state: RunState,
+        mode: Mode,
+        journal: &Arc<dyn Journal>,
+        first: Vec<EventKind>,
+        steer: mpsc::Receiver<Steer>,
+        observer: &mut dyn Observer,
+    ) -> Result<RunEnd, RunError> {
+        let run = state.run();
+        let mut driver = Driver {
+            state,
+            ports: self.ports.clone(),
+            journal: Arc::clone(journal),
+            mode,
+            ahead: SignedDuration::ZERO,
+            runner: self.runner.clone(),
+            settings: self.settings.clone(),
+            observer,
+        };
+        let interrupted = |source| RunError::Drive { run, source };
+        driver.commit(first).await.map_err(interrupted)?;
+        driver.drive(steer).await.map_err(interrupted)
+    }
+
+    /// Another run's mark anywhere in the region stops us: the region lock of a local journal binds one machine only.
+    async fn refuse_foreign_marks(&self, run: RunId) -> Result<(), RunError> {
+        if self.take_over {
+            return Ok(());
+        }
+        let services = self.ports.cloud.services().await.map_err(RunError::Cloud)?;
+        let marks = services.iter().filter(|service| service.service.status == ServiceStatus::Disabled);
+        let marks: Vec<(RunId, HostName)> = marks
+            .filter_map(|service| {
+                let mark = Mark::read(service.service.disabled_reason.as_deref()?)?;
+                Some((mark.run(), service.host.clone()))
+            })
+            .filter(|(owner, _)| *owner != run)
+            .collect();
+        let owners: BTreeSet<RunId> = marks.iter().map(|(owner, _)| *owner).collect();
+        match owners.into_iter().next() {
+            None => Ok(()),
+            Some(owner) => {
+                let hosts = marks.into_iter().filter(|(other, _)| *other == owner).map(|(_, host)| host).collect();
+                Err(RunError::ForeignMark { hosts, run: owner })
+            }
+        }
+    }
+}
+
+/// A run's state as its journal tells it: the record and every event, folded.
+pub async fn load(journal: &dyn Journal, run: RunId) -> Result<RunState, RunError> {
+    let record = journal.record(run).await.map_err(RunError::Journal)?;
+    let unreadable = |source| RunError::Record { run, source };
+    let rollout: Rollout = serde_json::from_str(&record.rollout).map_err(unreadable)?;
+    let region: Region = serde_json::from_str(&record.snapshot).map_err(unreadable)?;
+    let mut state = RunState::new(run, Arc::new(rollout), &region);
+    for event in journal.events(run, 1).await.map_err(RunError::Journal)? {
+        state.apply(&event).map_err(|source| RunError::Drive { run, source: source.into() })?;
+    }
+    Ok(state)
+}
+
+/// What the journal keeps of a run's beginning.
+fn record_of(run: RunId, rollout: &Rollout, region: &Region, created: jiff::Timestamp) -> RunRecord {
+    let text = |value: Result<String, serde_json::Error>| value.expect("rollouts and regions have text keys only");
+    RunRecord {
+        run,
+        region: rollout.region.clone(),
+        digest: Digest::new(rollout.digest.as_str()),
+        created,
+        rollout: text(serde_json::to_string(rollout)),
+        snapshot: text(serde_json::to_string(region)),
+    }
+}

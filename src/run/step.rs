@@ -1,0 +1,170 @@
+//! One step under way: probe, record the intent, apply, verify. Spawned by `driver` alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::event::{Intent, LeavingInstance, StepOutput};
+use crate::actions::{self, HostMemory, Patience, Probe, Progress, ProgressSink, StepContext, StepError};
+use crate::clock::Clock;
+use crate::cloud::{Accepted, Cloud};
+use crate::host::HostShell;
+use crate::model::{HostName, RunId, StepId};
+use crate::plan::Rollout;
+use crate::workflow::StepKind;
+
+/// The ways to the world that steps use.
+#[derive(Clone)]
+pub struct Ports {
+    /// The cloud.
+    pub cloud: Arc<dyn Cloud>,
+    /// The way to hosts.
+    pub shell: Arc<dyn HostShell>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Whether steps change the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// They do.
+    Real,
+    /// Probes only: what would be done is recorded, nothing is applied.
+    Dry,
+}
+
+/// Everything a step's task owns.
+pub(super) struct StepTask {
+    pub mode: Mode,
+    pub run: RunId,
+    pub rollout: Arc<Rollout>,
+    /// Place of its host in the rollout.
+    pub host: usize,
+    pub step: StepId,
+    pub kind: StepKind,
+    pub attempt: u32,
+    pub memory: HostMemory,
+    pub leaving: Option<(LeavingInstance, HostName)>,
+    pub intent: Option<Intent>,
+    pub poll: Duration,
+    pub patience: Arc<Patience>,
+}
+
+/// What a step's task tells the owner.
+pub(super) enum News {
+    /// The probe found something to do; the task goes on when the owner has recorded it.
+    Intended(StepId, Intent, oneshot::Sender<()>),
+    /// It ended.
+    Ended(StepId, Result<StepOutput, StepError>),
+}
+
+/// Sends progress without waiting: what finds no room is dropped.
+pub(super) struct ProgressChannel(pub mpsc::Sender<Progress>);
+
+impl ProgressSink for ProgressChannel {
+    fn report(&self, progress: Progress) {
+        let _ = self.0.try_send(progress);
+    }
+}
+
+impl StepTask {
+    /// Runs the step to its end and tells the owner.
+    pub(super) async fn run(self, ports: Ports, news: mpsc::Sender<News>, progress: mpsc::Sender<Progress>) {
+        let result = self.carry_out(&ports, &news, &ProgressChannel(progress)).await;
+        // An owner that is gone has let go of the run; whoever resumes probes first.
+        if let Some(result) = result {
+            let _ = news.send(News::Ended(self.step, result)).await;
+        }
+    }
+
+    /// `None` when the owner is gone.
+    async fn carry_out(
+        &self,
+        ports: &Ports,
+        news: &mpsc::Sender<News>,
+        progress: &dyn ProgressSink,
+    ) -> Option<Result<StepOutput, StepError>> {
+        let host = self.rollout.hosts.get(self.host)?;
+        let cx = StepContext {
+            run: self.run,
+            step: &self.step,
+            attempt: self.attempt,
+            rollout: &self.rollout,
+            host,
+            memory: &self.memory,
+            leaving: self.leaving.as_ref().map(|(instance, target)| (instance, target)),
+            intent: self.intent.as_ref(),
+            cloud: ports.cloud.as_ref(),
+            shell: ports.shell.as_ref(),
+            clock: ports.clock.as_ref(),
+            progress,
+            poll: self.poll,
+            patience: &self.patience,
+        };
+        let action = actions::for_step(self.kind);
+        if let Some(output) = self.known_in_a_dry_run() {
+            return Some(Ok(output));
+        }
+        let intent = match action.probe(&cx).await {
+            Err(error) => return Some(Err(error)),
+            Ok(Probe::Done(output)) => return Some(Ok(output)),
+            Ok(Probe::InFlight(intent)) => {
+                if self.intent.as_ref() != Some(&intent) {
+                    self.record(news, &intent).await?;
+                }
+                return Some(match self.mode {
+                    Mode::Real => action.verify(&cx, &intent, &Accepted::default()).await,
+                    Mode::Dry => Ok(Self::assumed(&intent)),
+                });
+            }
+            Ok(Probe::Needed(intent)) => intent,
+        };
+        self.record(news, &intent).await?;
+        if self.mode == Mode::Dry {
+            // To resolve is to look: what it finds is what the dry run shows.
+            return Some(if self.kind == StepKind::Resolve {
+                action.verify(&cx, &intent, &Accepted::default()).await
+            } else {
+                Ok(Self::assumed(&intent))
+            });
+        }
+        let accepted = match action.apply(&cx, &intent).await {
+            Err(error) => return Some(Err(error)),
+            Ok(accepted) => accepted,
+        };
+        Some(action.verify(&cx, &intent, &accepted).await)
+    }
+
+    /// Has the intent recorded; `None` when the owner is gone, so that nothing is done.
+    async fn record(&self, news: &mpsc::Sender<News>, intent: &Intent) -> Option<()> {
+        let (recorded, is_recorded) = oneshot::channel();
+        news.send(News::Intended(self.step.clone(), intent.clone(), recorded)).await.ok()?;
+        is_recorded.await.ok()
+    }
+
+    /// In a dry run no move was made, so that a second look would find everything where it was.
+    fn known_in_a_dry_run(&self) -> Option<StepOutput> {
+        let again = self.mode == Mode::Dry && self.kind == StepKind::Resolve && !self.memory.left.is_empty();
+        again.then(|| StepOutput::Resolved {
+            leaving: Vec::new(),
+            staying: self.memory.staying.clone(),
+            differences: Vec::new(),
+            unplanned: Vec::new(),
+        })
+    }
+
+    /// What a dry run takes for granted in place of applying.
+    fn assumed(intent: &Intent) -> StepOutput {
+        match intent {
+            Intent::Migrate { target, .. } => StepOutput::Moved { to: target.clone(), migration: None, request: None },
+            Intent::Disable { before } => StepOutput::Disabled { before: before.clone(), request: None },
+            Intent::Reboot { boot } => {
+                StepOutput::Rebooted { before: boot.clone(), after: "not rebooted: dry run".to_owned() }
+            }
+            Intent::Enable | Intent::Job { .. } | Intent::Fence { .. } | Intent::Await { .. } | Intent::Mark { .. } => {
+                StepOutput::Done { note: "dry run".to_owned() }
+            }
+        }
+    }
+}

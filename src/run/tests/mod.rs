@@ -1,0 +1,308 @@
+//! Tests of the pure core: the fold and the decisions.
+
+mod fixture;
+
+use super::event::{EventKind, FaultScope, Intent, Outcome, PauseCause, StepFailure, StepOutput};
+use super::host::HostPhase;
+use super::schedule::{Decision, Wait, next_wake, retry_at, waiting};
+use super::state::{RunState, RunStatus};
+use crate::actions::ErrorClass;
+use crate::model::{HostName, Limit, Span, StepId};
+use fixture::{Play, id, leaving};
+
+fn failure(class: ErrorClass, scope: FaultScope) -> StepFailure {
+    StepFailure { class, scope, causes: vec!["it broke".to_owned()] }
+}
+
+/// Fails a running step as the driver would, and gives when it is tried again.
+fn fail(play: &mut Play, step: &str, class: ErrorClass, scope: FaultScope) -> Option<jiff::Timestamp> {
+    let step = StepId::new(step);
+    let failure = failure(class, scope);
+    let retry_at = retry_at(&play.state, &step, &failure, play.now);
+    play.tell(EventKind::StepFailed { step, failure, retry_at });
+    retry_at
+}
+
+/// Carries a host up to its resolved moves.
+fn drain(play: &mut Play, host: &str, numbers: &[u128]) {
+    play.settle();
+    play.done(&format!("{host}/identify"));
+    play.settle();
+    let before = fixture::service(host);
+    play.succeed(&format!("{host}/disable"), StepOutput::Disabled { before, request: None });
+    play.settle();
+    let leaving = numbers.iter().map(|number| leaving(*number)).collect();
+    let output = StepOutput::Resolved { leaving, staying: vec![], differences: vec![], unplanned: vec![] };
+    play.succeed(&format!("{host}/resolve"), output);
+}
+
+#[test]
+fn an_ordinary_run_ends_with_every_host_done_and_each_instance_on_the_spare() {
+    let mut play = Play::of(&["a", "b", "c"], |_| {});
+    assert_eq!(play.run_to_the_end(), [Decision::End(Outcome::Done)]);
+    assert_eq!(play.state.count(HostPhase::Done), 3);
+    assert_eq!(play.state.moves().done, 3);
+    for number in 1..=3 {
+        assert_eq!(play.state.occupancy().host_of(id(number)), Some(&HostName::new("spare")));
+    }
+}
+
+#[test]
+fn replaying_the_events_gives_the_same_decisions_at_every_point() {
+    let mut play = Play::of(&["a", "b"], |_| {});
+    play.run_to_the_end();
+    let mut live = RunState::new(play.state.run(), std::sync::Arc::clone(play.state.rollout()), &play.region);
+    for (at, event) in play.events.iter().enumerate() {
+        live.apply(event).unwrap();
+        let mut again = RunState::new(play.state.run(), std::sync::Arc::clone(play.state.rollout()), &play.region);
+        for event in &play.events[..=at] {
+            let text = serde_json::to_string(event).unwrap();
+            again.apply(&serde_json::from_str(&text).unwrap()).unwrap();
+        }
+        assert_eq!(super::decide(&live, event.at), super::decide(&again, event.at), "after event {}", at + 1);
+    }
+}
+
+#[test]
+fn limits_hold_hosts_back_and_say_so() {
+    let mut play = Play::of(&["a", "b", "c"], |_| {});
+    play.settle();
+    assert_eq!(play.running(), ["a/identify", "b/identify"]);
+    let waits = waiting(&play.state, play.now, 9);
+    assert!(matches!(&waits[..], [(host, Wait::Limit(_))] if host == "c"), "{waits:?}");
+}
+
+#[test]
+fn one_migration_a_source_and_a_target_at_a_time() {
+    let mut play = Play::of(&["a", "b"], |_| {});
+    drain(&mut play, "a", &[1, 7]);
+    play.settle();
+    let moving = |play: &Play| play.running().into_iter().filter(|step| step.contains("/move/")).count();
+    assert_eq!(moving(&play), 1);
+    let first = StepId::of_move(&"a".into(), id(1)).to_string();
+    play.succeed(&first, StepOutput::Moved { to: "spare".into(), migration: None, request: None });
+    play.settle();
+    assert_eq!(moving(&play), 1);
+    assert!(!play.running().iter().any(|step| step == "a/fence"), "fenced with a move under way");
+}
+
+#[test]
+fn an_instance_that_appears_while_a_host_drains_moves_as_well_before_the_fence() {
+    let mut play = Play::of(&["a"], |_| {});
+    drain(&mut play, "a", &[1]);
+    play.settle();
+    let first = StepId::of_move(&"a".into(), id(1)).to_string();
+    play.succeed(&first, StepOutput::Moved { to: "spare".into(), migration: None, request: None });
+    play.settle();
+    let output =
+        StepOutput::Resolved { leaving: vec![leaving(99)], staying: vec![], differences: vec![], unplanned: vec![] };
+    play.succeed("a/resolve/2", output);
+    play.settle();
+    assert!(play.running().contains(&StepId::of_move(&"a".into(), id(99)).to_string()));
+    assert!(!play.running().contains(&"a/fence".to_owned()));
+    let last = StepId::of_move(&"a".into(), id(99)).to_string();
+    play.succeed(&last, StepOutput::Moved { to: "spare".into(), migration: None, request: None });
+    play.settle();
+    assert!(play.running().contains(&"a/resolve/3".to_owned()));
+    let nothing = StepOutput::Resolved { leaving: vec![], staying: vec![], differences: vec![], unplanned: vec![] };
+    play.succeed("a/resolve/3", nothing);
+    play.settle();
+    assert!(play.running().contains(&"a/fence".to_owned()));
+}
+
+#[test]
+fn a_failed_host_is_quarantined_with_aftercare_and_the_others_go_on() {
+    let mut play = Play::of(&["a", "b"], |_| {});
+    drain(&mut play, "a", &[]);
+    play.settle();
+    play.done("a/fence");
+    play.settle();
+    play.done("a/stage");
+    play.settle();
+    assert!(fail(&mut play, "a/update", ErrorClass::Permanent, FaultScope::Host).is_none());
+    let decisions = play.settle();
+    let [Decision::Quarantine { host, step, reason }] = &decisions[..] else { panic!("{decisions:?}") };
+    assert_eq!((host.as_str(), step.as_str()), ("a", "a/update"));
+    let (host, step, reason) = (host.clone(), step.clone(), reason.clone());
+    play.tell(EventKind::HostQuarantined { host, step, reason });
+    play.settle();
+    let running = play.running();
+    assert!(running.contains(&"a/unfence".to_owned()) && running.contains(&"a/quarantine".to_owned()), "{running:?}");
+    assert_eq!(play.run_to_the_end(), [Decision::End(Outcome::DoneWithFailures)]);
+    assert_eq!(play.state.count(HostPhase::Done), 1);
+}
+
+#[test]
+fn a_host_that_is_not_what_the_plan_says_is_left_alone() {
+    let mut play = Play::of(&["a", "b"], |_| {});
+    play.settle();
+    fail(&mut play, "a/identify", ErrorClass::NeedsOperator, FaultScope::Host);
+    assert!(matches!(&play.decisions()[..], [Decision::Skip { host, .. }] if host.as_str() == "a"));
+}
+
+#[test]
+fn failures_over_the_budget_pause_until_somebody_continues() {
+    let mut play = Play::of(&["a", "b", "c"], |rollout| {
+        rollout.policy.failure_budget.hosts = 0;
+    });
+    drain(&mut play, "a", &[]);
+    play.settle();
+    fail(&mut play, "a/stage", ErrorClass::Permanent, FaultScope::Host);
+    let (host, step) = (HostName::new("a"), StepId::new("a/stage"));
+    play.tell(EventKind::HostQuarantined { host, step, reason: "x".to_owned() });
+    let decisions = play.decisions();
+    let [Decision::Pause { cause: PauseCause::FailureBudget, reason }] = &decisions[..] else {
+        panic!("{decisions:?}")
+    };
+    play.tell(EventKind::RunPaused { cause: PauseCause::FailureBudget, reason: reason.clone() });
+    assert_eq!(play.run_to_the_end(), [Decision::End(Outcome::Paused)]);
+    assert_eq!(play.state.count(HostPhase::Done), 0);
+    play.tell(EventKind::RunContinued { by: "somebody".to_owned() });
+    assert_eq!(play.run_to_the_end(), [Decision::End(Outcome::DoneWithFailures)]);
+    assert_eq!(play.state.count(HostPhase::Done), 2);
+}
+
+#[test]
+fn canaries_go_first_and_the_rest_waits_for_the_soak_time() {
+    let mut play = Play::of(&["a", "b", "c"], |rollout| {
+        rollout.hosts[0].canary = true;
+        rollout.policy.canary.soak = Span::seconds(600);
+    });
+    let decisions = play.run_to_the_end();
+    assert_eq!(play.state.count(HostPhase::Done), 1);
+    let [Decision::ReachGate { opens_at: Some(opens_at) }] = decisions[..] else { panic!("{decisions:?}") };
+    play.tell(EventKind::GateReached { gate: super::GateName::Canary, opens_at: Some(opens_at) });
+    assert_eq!(play.settle(), []);
+    assert_eq!(next_wake(&play.state, play.now), Some(opens_at));
+    play.wait(601);
+    assert_eq!(play.settle(), [Decision::OpenGate]);
+    play.tell(EventKind::GateOpened { gate: super::GateName::Canary, by: "time".to_owned() });
+    assert_eq!(play.run_to_the_end(), [Decision::End(Outcome::Done)]);
+}
+
+#[test]
+fn a_failed_canary_pauses_the_run() {
+    let mut play = Play::of(&["a", "b"], |rollout| rollout.hosts[0].canary = true);
+    drain(&mut play, "a", &[]);
+    play.settle();
+    fail(&mut play, "a/stage", ErrorClass::Permanent, FaultScope::Host);
+    let (host, step) = (HostName::new("a"), StepId::new("a/stage"));
+    play.tell(EventKind::HostQuarantined { host, step, reason: "x".to_owned() });
+    assert!(matches!(&play.decisions()[..], [Decision::Pause { reason, .. }] if reason.contains("canary a")));
+}
+
+#[test]
+fn a_move_that_its_target_refused_goes_elsewhere_and_gives_the_room_back() {
+    let mut play = Play::of(&["a"], |rollout| rollout.targets.push("b".into()));
+    let room = play.state.occupancy().room(&"spare".into());
+    drain(&mut play, "a", &[1]);
+    play.settle();
+    let step = StepId::of_move(&"a".into(), id(1));
+    assert!(play.state.occupancy().room(&"spare".into()) < room);
+    assert!(fail(&mut play, step.as_str(), ErrorClass::Transient, FaultScope::Target).is_some());
+    assert_eq!(play.state.occupancy().room(&"spare".into()), room);
+    assert!(play.state.step(&step).unwrap().avoid.contains(&HostName::new("spare")));
+    play.wait(60);
+    play.settle();
+    // There is no other target: the one that refused is tried again.
+    assert_eq!(play.state.step(&step).unwrap().target, Some("spare".into()));
+}
+
+#[test]
+fn attempts_end_but_the_control_planes_failures_count_against_nobody() {
+    let mut play = Play::of(&["a"], |_| {});
+    drain(&mut play, "a", &[]);
+    for _ in 0..20 {
+        play.settle();
+        assert!(fail(&mut play, "a/stage", ErrorClass::Transient, FaultScope::ControlPlane).is_some());
+        play.wait(61);
+    }
+    for expected in [true, true, false] {
+        play.settle();
+        assert_eq!(fail(&mut play, "a/stage", ErrorClass::Transient, FaultScope::Host).is_some(), expected);
+        play.wait(301);
+    }
+}
+
+#[test]
+fn while_the_control_plane_is_sick_one_step_asks_and_nothing_begins() {
+    let mut play = Play::of(&["a", "b", "c"], |_| {});
+    play.settle();
+    for step in ["a/identify", "b/identify"] {
+        fail(&mut play, step, ErrorClass::Transient, FaultScope::ControlPlane);
+    }
+    play.wait(10);
+    play.settle();
+    assert_eq!(play.running(), ["a/identify"]);
+    play.done("a/identify");
+    play.settle();
+    assert_eq!(play.running(), ["a/disable", "b/identify"]);
+}
+
+#[test]
+fn refused_credentials_pause_and_continue_tries_at_once() {
+    let mut play = Play::of(&["a"], |_| {});
+    play.settle();
+    fail(&mut play, "a/identify", ErrorClass::NeedsOperator, FaultScope::ControlPlane);
+    let decisions = play.decisions();
+    assert!(matches!(&decisions[..], [Decision::Pause { cause: PauseCause::ControlPlane, .. }]), "{decisions:?}");
+    play.tell(EventKind::RunPaused { cause: PauseCause::ControlPlane, reason: "x".to_owned() });
+    assert_eq!(play.decisions(), [Decision::End(Outcome::Paused)]);
+    play.tell(EventKind::RunContinued { by: "resume".to_owned() });
+    play.settle();
+    assert_eq!(play.running(), ["a/identify"]);
+}
+
+#[test]
+fn a_stop_ends_the_run_when_nothing_is_under_way() {
+    let mut play = Play::of(&["a", "b", "c"], |_| {});
+    play.settle();
+    play.tell(EventKind::StopRequested { by: "test".to_owned() });
+    assert_eq!(play.settle(), []);
+    play.done("a/identify");
+    play.done("b/identify");
+    assert_eq!(play.settle(), [Decision::End(Outcome::Stopped)]);
+    assert_eq!(*play.state.status(), RunStatus::Stopping);
+}
+
+#[test]
+fn a_host_without_room_is_named_and_the_run_ends() {
+    let mut play = Play::of(&["a", "b"], |rollout| rollout.targets.clear());
+    let decisions = play.settle();
+    assert!(matches!(&decisions[..], [Decision::Skip { reason, .. }] if reason.contains("no room")), "{decisions:?}");
+}
+
+#[test]
+fn a_retried_host_knows_what_its_service_was_before() {
+    let mut play = Play::of(&["a"], |rollout| rollout.policy.limits.hosts = Limit::at_most(1));
+    drain(&mut play, "a", &[]);
+    play.settle();
+    fail(&mut play, "a/stage", ErrorClass::Permanent, FaultScope::Host);
+    let (host, step) = (HostName::new("a"), StepId::new("a/stage"));
+    play.tell(EventKind::HostQuarantined { host: host.clone(), step, reason: "x".to_owned() });
+    play.tell(EventKind::HostRetried { host: host.clone() });
+    assert_eq!(play.state.hosts()[&host].phase, HostPhase::Waiting);
+    play.settle();
+    assert!(play.state.hosts()[&host].memory().service_before.is_some());
+}
+
+#[test]
+fn events_that_cannot_follow_are_refused_and_change_nothing() {
+    let mut play = Play::of(&["a"], |_| {});
+    play.settle();
+    let before = format!("{:?}", play.state);
+    let refused = [
+        EventKind::StepSucceeded { step: StepId::new("a/reboot"), output: StepOutput::Done { note: String::new() } },
+        EventKind::StepStarted { step: StepId::new("a/identify"), attempt: 1, target: None, because: None },
+        EventKind::StepStarted { step: StepId::new("nobody/identify"), attempt: 1, target: None, because: None },
+        EventKind::StepIntended { step: StepId::new("a/disable"), intent: Intent::Enable },
+        EventKind::HostRetried { host: "a".into() },
+    ];
+    for kind in refused {
+        let event = super::Event { seq: play.state.seq() + 1, at: play.now, kind };
+        assert!(play.state.apply(&event).is_err(), "{event:?}");
+        assert_eq!(format!("{:?}", play.state), before, "{event:?}");
+    }
+    let gap = super::Event { seq: 99, at: play.now, kind: EventKind::RunContinued { by: String::new() } };
+    assert!(play.state.apply(&gap).is_err());
+}
