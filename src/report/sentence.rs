@@ -149,6 +149,7 @@ pub fn sentence(event: &EventKind, names: &InstanceNames) -> Sentence {
             about_host(host, Weight::Bad, format!("quarantined: {reason}"))
         }
         EventKind::HostSkipped { host, reason } => about_host(host, Weight::Bad, format!("skipped: {reason}")),
+        EventKind::HostReleased { host } => about_host(host, Weight::Normal, "given back as it was".to_owned()),
         EventKind::HostRetried { host } => about_host(host, Weight::Normal, "to be tried again".to_owned()),
         EventKind::GateReached { gate, opens_at } => {
             let opens = match opens_at {

@@ -113,6 +113,9 @@ impl Driver<'_> {
         let mut tick = tokio::time::interval(REQUESTS_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut beats = 0_u32;
+        if self.mode == Mode::Real {
+            self.take_requests().await?;
+        }
         self.adopt(&mut works);
         loop {
             if let Some(outcome) = self.advance(&mut works).await? {

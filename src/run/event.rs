@@ -44,6 +44,7 @@ impl EventKind {
             Self::StepFailed { .. } => "step-failed",
             Self::HostQuarantined { .. } => "host-quarantined",
             Self::HostSkipped { .. } => "host-skipped",
+            Self::HostReleased { .. } => "host-released",
             Self::HostRetried { .. } => "host-retried",
             Self::GateReached { .. } => "gate-reached",
             Self::GateOpened { .. } => "gate-opened",
@@ -126,6 +127,11 @@ pub enum EventKind {
         host: HostName,
         /// Why, for people.
         reason: String,
+    },
+    /// A host was given back as it was before the run: its service has its former state.
+    HostReleased {
+        /// Which.
+        host: HostName,
     },
     /// An operator wants a quarantined or skipped host tried again.
     HostRetried {

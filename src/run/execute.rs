@@ -8,14 +8,17 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::driver::{DriveError, DriveSettings, Driver, Observer, RunEnd, Steer};
-use super::event::{EventKind, Runner};
+use super::event::{EventKind, Outcome, Runner};
+use super::host::HostPhase;
 use super::state::{RunState, RunStatus};
 use super::step::{Mode, Ports};
 use crate::cloud::CloudError;
+use crate::host::FenceOrder;
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{Journal, JournalError, RunRecord};
-use crate::model::{Digest, HostName, Mark, Region, RunId, ServiceStatus};
-use crate::plan::Rollout;
+use crate::model::{Digest, HostName, Mark, Region, RunId, ServiceStatus, StepId};
+use crate::plan::{PlannedHost, Rollout};
+use crate::workflow::StepKind;
 
 /// Why a run could not be begun, resumed or gone on with.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +111,10 @@ impl Engine {
         let _hold = self.journal.hold(&record.region, &self.runner).await.map_err(RunError::Journal)?;
         // Read after the hold: until then its last owner may have gone on writing.
         let state = load(self.journal.as_ref(), run).await?;
+        let open = self.journal.open_requests(run).await.map_err(RunError::Journal)?;
+        if state.is_over() && open.is_empty() {
+            return Err(RunError::Ended { run });
+        }
         self.refuse_foreign_marks(run).await?;
         let mut first = Vec::new();
         if *state.status() == RunStatus::Unbegun {
@@ -120,6 +127,87 @@ impl Engine {
             }
         }
         self.drive(state, Mode::Real, &self.journal, first, steer, observer).await
+    }
+
+    /// Gives back what a run holds. What is under way ends first; hosts on which nothing was changed get their exact
+    /// prior state, the others are quarantined.
+    pub async fn abandon(
+        &self,
+        run: RunId,
+        by: &str,
+        steer: mpsc::Receiver<Steer>,
+        observer: &mut dyn Observer,
+    ) -> Result<RunEnd, RunError> {
+        let state = load(self.journal.as_ref(), run).await?;
+        let _hold = self.journal.hold(&state.rollout().region, &self.runner).await.map_err(RunError::Journal)?;
+        let state = load(self.journal.as_ref(), run).await?;
+        if state.is_over() {
+            return Err(RunError::Ended { run });
+        }
+        let first = vec![
+            EventKind::RunResumed { runner: self.runner.clone() },
+            EventKind::StopRequested { by: format!("{by}, to abandon the run") },
+        ];
+        let end = self.drive(state, Mode::Real, &self.journal, first, steer, observer).await?;
+        if end.outcome != Some(Outcome::Stopped) {
+            return Ok(end);
+        }
+        self.give_back(end.state, observer).await
+    }
+
+    async fn give_back(&self, state: RunState, observer: &mut dyn Observer) -> Result<RunEnd, RunError> {
+        let run = state.run();
+        let mut driver = self.driver(state, Mode::Real, &self.journal, observer);
+        let interrupted = |source| RunError::Drive { run, source };
+        driver.commit(vec![EventKind::RunResumed { runner: self.runner.clone() }]).await.map_err(interrupted)?;
+        let begun = driver.state.in_order().filter(|(_, host)| host.phase == HostPhase::Active);
+        let begun: Vec<(PlannedHost, bool, bool)> = begun
+            .map(|(planned, host)| (planned.clone(), host.has_begun(StepKind::Update), host.memory().fenced))
+            .collect();
+        for (planned, changed, fenced) in begun {
+            let host = planned.host.clone();
+            let released = if changed {
+                Err("the run was abandoned after its update had begun".to_owned())
+            } else {
+                self.release(run, &planned, fenced).await
+            };
+            let event = match released {
+                Ok(()) => EventKind::HostReleased { host },
+                Err(reason) => {
+                    let step = StepId::of(&host, StepKind::Update.name());
+                    EventKind::HostQuarantined { host, step, reason }
+                }
+            };
+            driver.commit(vec![event]).await.map_err(interrupted)?;
+        }
+        let cost = self.ports.cloud.cost();
+        let outcome = Outcome::Abandoned;
+        let ended = EventKind::RunEnded { outcome, requests: cost.requests, retries: cost.retries };
+        driver.commit(vec![ended]).await.map_err(interrupted)?;
+        Ok(RunEnd { outcome: Some(outcome), state: driver.state })
+    }
+
+    /// Gives one host back as it was. May be repeated: only what carries our mark is touched.
+    async fn release(&self, run: RunId, planned: &PlannedHost, fenced: bool) -> Result<(), String> {
+        if fenced {
+            let order = FenceOrder { host: planned.host.clone(), identity: planned.identity.clone(), up: false };
+            self.ports.shell.fence(&order).await.map_err(|error| error.to_string())?;
+        }
+        let services = self.ports.cloud.services().await.map_err(|error| error.to_string())?;
+        let service = services.iter().find(|service| service.host == planned.host);
+        let reason = service.and_then(|service| service.service.disabled_reason.as_deref());
+        if reason.and_then(Mark::read) != Some(Mark::of(run)) {
+            return Ok(());
+        }
+        let before = &planned.service;
+        let accepted = match before.status {
+            ServiceStatus::Enabled => self.ports.cloud.enable_service(&before.id).await,
+            ServiceStatus::Disabled => {
+                let reason = before.disabled_reason.as_deref().unwrap_or_default();
+                self.ports.cloud.disable_service(&before.id, reason).await
+            }
+        };
+        accepted.map(|_| ()).map_err(|error| error.to_string())
     }
 
     /// Goes through a rollout with probes only; nothing is changed and nothing is kept.
@@ -150,7 +238,20 @@ impl Engine {
         observer: &mut dyn Observer,
     ) -> Result<RunEnd, RunError> {
         let run = state.run();
-        let mut driver = Driver {
+        let mut driver = self.driver(state, mode, journal, observer);
+        let interrupted = |source| RunError::Drive { run, source };
+        driver.commit(first).await.map_err(interrupted)?;
+        driver.drive(steer).await.map_err(interrupted)
+    }
+
+    fn driver<'a>(
+        &self,
+        state: RunState,
+        mode: Mode,
+        journal: &Arc<dyn Journal>,
+        observer: &'a mut dyn Observer,
+    ) -> Driver<'a> {
+        Driver {
             state,
             ports: self.ports.clone(),
             journal: Arc::clone(journal),
@@ -159,10 +260,7 @@ impl Engine {
             runner: self.runner.clone(),
             settings: self.settings.clone(),
             observer,
-        };
-        let interrupted = |source| RunError::Drive { run, source };
-        driver.commit(first).await.map_err(interrupted)?;
-        driver.drive(steer).await.map_err(interrupted)
+        }
     }
 
     /// Another run's mark anywhere in the region stops us: the region lock of a local journal binds one machine only.

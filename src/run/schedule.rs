@@ -125,7 +125,7 @@ pub fn decide(state: &RunState, now: Timestamp) -> Vec<Decision> {
     if !failed.is_empty() {
         return failed;
     }
-    if let Some(pause) = refused(state, now).or_else(|| budget(state)) {
+    if let Some(pause) = out_of_hand(state, now).or_else(|| budget(state)) {
         return vec![pause];
     }
     let view = View { state, now, in_use: InUse::of(state) };
@@ -227,10 +227,14 @@ fn failures(state: &RunState) -> Vec<Decision> {
     decisions
 }
 
-/// A pause when the cloud refuses us for good: no host is to blame, and asking again does not help.
-fn refused(state: &RunState, now: Timestamp) -> Option<Decision> {
+/// A pause when the region is not the plan's any more, or the cloud refuses us for good: no host is to blame, and asking
+/// again does not help.
+fn out_of_hand(state: &RunState, now: Timestamp) -> Option<Decision> {
     if *state.status() != RunStatus::Running {
         return None;
+    }
+    if let Some(drift) = state.drift() {
+        return Some(Decision::Pause { cause: PauseCause::Drift, reason: drift.to_owned() });
     }
     active(state).flat_map(|(_, host)| host.steps()).find_map(|step| match &step.status {
         StepStatus::Retrying { at, failure, .. }

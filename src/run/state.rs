@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::event::{Event, EventKind, FaultScope, GateName, Outcome, PauseCause, Runner, StepFailure, StepOutput};
 use super::host::{HostPhase, HostState, StepState, StepStatus};
-use crate::model::{HostName, InstanceId, Limits, Region, RunId, StepId, ZoneName};
+use crate::model::{HostName, InstanceId, Limits, NewInstances, Region, RunId, StepId, ZoneName};
 use crate::plan::placement::Occupancy;
 use crate::plan::{PlannedHost, Rollout};
 use crate::workflow::StepKind;
@@ -80,6 +80,7 @@ pub struct RunState {
     gate: Gate,
     moves: MoveCounts,
     acknowledged_failures: usize,
+    drift: Option<String>,
     sick: Option<Timestamp>,
     started: Option<Timestamp>,
     ended: Option<Timestamp>,
@@ -130,6 +131,7 @@ impl RunState {
             gate: if rollout.hosts.iter().any(|host| host.canary) { Gate::Closed } else { Gate::Open },
             moves: MoveCounts::default(),
             acknowledged_failures: 0,
+            drift: None,
             sick: None,
             started: None,
             ended: None,
@@ -159,6 +161,11 @@ impl RunState {
     /// Whether the run goes on.
     pub fn status(&self) -> &RunStatus {
         &self.status
+    }
+
+    /// Whether a process ended it for good.
+    pub fn is_over(&self) -> bool {
+        matches!(self.status, RunStatus::Ended(Outcome::Done | Outcome::DoneWithFailures | Outcome::Abandoned))
     }
 
     /// Hosts by name.
@@ -199,6 +206,11 @@ impl RunState {
     /// Since when the control plane fails; `None` when it is well.
     pub fn sick_since(&self) -> Option<Timestamp> {
         self.sick
+    }
+
+    /// How the region moved away from the plan beyond what the policy lets pass, until somebody continues.
+    pub fn drift(&self) -> Option<&str> {
+        self.drift.as_deref()
     }
 
     /// When the run began.
@@ -310,6 +322,15 @@ impl RunState {
                 state.since = event.at;
                 state.why = Some(reason.clone());
             }
+            EventKind::HostReleased { host } => {
+                let state = self.host_mut(host)?;
+                if state.phase != HostPhase::Active || state.is_busy() {
+                    return Err(format!("{host} is {}", state.activity()));
+                }
+                state.phase = HostPhase::Skipped;
+                state.since = event.at;
+                state.why = Some("given back as it was".to_owned());
+            }
             EventKind::HostRetried { host } => {
                 let state = self.host_mut(host)?;
                 match state.phase {
@@ -325,6 +346,7 @@ impl RunState {
             EventKind::RunContinued { .. } => {
                 self.status = RunStatus::Running;
                 self.acknowledged_failures = self.count(HostPhase::Quarantined);
+                self.drift = None;
                 // Somebody has looked: what waited for another attempt need not wait longer.
                 for step in self.hosts.values_mut().flat_map(|host| host.steps.values_mut()) {
                     if let StepStatus::Retrying { at, .. } = &mut step.status {
@@ -396,6 +418,14 @@ impl RunState {
                     .place(instance.id, &instance.resources, instance.group.as_ref(), &host)
                     .map_err(|refusal| refusal.to_string())?;
             }
+        }
+        if let StepOutput::Resolved { unplanned, .. } = output
+            && !unplanned.is_empty()
+            && self.rollout.policy.drift.new_instances == NewInstances::Pause
+        {
+            let count = unplanned.len();
+            self.drift =
+                Some(format!("{host} has {count} instances that the plan does not know (drift.new_instances)"));
         }
         let state = self.host_mut(&host)?;
         if state.steps.get(id).is_some_and(|step| step.step.kind == StepKind::Settle) {
