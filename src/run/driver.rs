@@ -320,6 +320,7 @@ impl Driver<'_> {
     fn sleep_until_wake(&self) -> impl Future<Output = ()> + use<> {
         let now = self.now();
         let wake = next_wake(&self.state, now).map(|at| Duration::try_from(at - now).unwrap_or_default());
+        let wake = wake.map(|wait| self.ports.clock.real(wait));
         async move {
             match wake {
                 Some(wait) => tokio::time::sleep_until(Instant::now() + wait).await,

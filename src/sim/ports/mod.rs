@@ -30,14 +30,13 @@ impl SimClock {
     pub fn new(start: Timestamp, speed: f64) -> Self {
         Self { start, origin: Instant::now(), speed: speed.max(f64::MIN_POSITIVE) }
     }
-
-    /// How long `span` of the region's time takes by tokio's clock.
-    pub fn real(&self, span: Duration) -> Duration {
-        Duration::try_from_secs_f64(span.as_secs_f64() / self.speed).unwrap_or(Duration::MAX)
-    }
 }
 
 impl Clock for SimClock {
+    fn real(&self, span: Duration) -> Duration {
+        Duration::try_from_secs_f64(span.as_secs_f64() / self.speed).unwrap_or(Duration::MAX)
+    }
+
     fn now(&self) -> Timestamp {
         let passed = self.origin.elapsed();
         // Whole nanoseconds are exact where nothing is to be scaled.
