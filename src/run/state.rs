@@ -488,7 +488,12 @@ impl RunState {
                     self.occupancy.remove(instance);
                 }
             }
-            StepOutput::Gone { .. } => self.occupancy.remove(instance),
+            StepOutput::Gone { to, .. } => {
+                let known = to.as_ref().is_some_and(|to| self.occupancy.relocate(instance, to).is_ok());
+                if !known {
+                    self.occupancy.remove(instance);
+                }
+            }
             StepOutput::Done { .. }
             | StepOutput::AlreadySo { .. }
             | StepOutput::Disabled { .. }
