@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use super::{completions, man};
+use super::{assess, completions, man, show};
 
 /// Rolling remediation for OpenStack compute fleets: planned, proven, resumable
 ///
@@ -96,6 +96,10 @@ pub enum LogFormat {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// A verdict per host: mitigated, vulnerable, not affected or unknown, each with its evidence
+    Assess(assess::AssessArgs),
+    /// Show a rollout for review
+    Show(show::ShowArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
     /// Print the manual page, or write one a command

@@ -8,7 +8,7 @@ use super::args::{Cli, Command};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::session::Session;
-use super::{completions, log, man, output};
+use super::{assess, completions, log, man, output, show};
 
 /// Parses the command line, does what it says, and tells how that ended.
 pub fn main() -> ExitCode {
@@ -33,6 +33,8 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: &Command, session: &Session) -> Result<Exit, CommandError> {
     match command {
+        Command::Assess(args) => assess::run(args, session),
+        Command::Show(args) => show::run(args, session),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args, session),
     }

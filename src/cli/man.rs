@@ -21,12 +21,12 @@ pub struct ManArgs {
 
 /// Prints or writes.
 pub fn run(args: &ManArgs, session: &Session) -> Result<Exit, CommandError> {
-    let format = session.format("man", &[Format::Text, Format::Markdown])?;
-    match (&args.dir, format) {
-        (None, Format::Markdown) => print(reference::page())?,
-        (Some(_), Format::Markdown) => return Err(CommandError::usage("`--dir` writes manual pages, not markdown")),
-        (None, _) => print(page(Cli::command())?)?,
-        (Some(dir), _) => write_pages(dir)?,
+    let markdown = session.format("man", &[Format::Text, Format::Markdown])? == Format::Markdown;
+    match &args.dir {
+        Some(_) if markdown => return Err(CommandError::usage("`--dir` writes manual pages, not markdown")),
+        Some(dir) => write_pages(dir)?,
+        None if markdown => print(reference::page())?,
+        None => print(page(Cli::command())?)?,
     }
     Ok(Exit::Done)
 }

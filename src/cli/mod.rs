@@ -4,15 +4,20 @@
 //! plans: each command calls the rooms in turn and shows what they say.
 
 mod args;
+mod assess;
 mod completions;
 mod dispatch;
 mod error;
 mod exit;
+mod files;
 mod log;
 mod man;
 mod output;
 mod reference;
+mod region;
 mod session;
+mod show;
+mod suggest;
 
 pub use args::Cli;
 pub use dispatch::main;

@@ -4,7 +4,8 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
+
+use serde::Serialize;
 
 use super::error::CommandError;
 use super::exit::Exit;
@@ -60,11 +61,9 @@ pub enum Source {
     File(PathBuf),
 }
 
-impl FromStr for Source {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(if text == "-" { Self::Stdin } else { Self::File(text.into()) })
+impl From<&str> for Source {
+    fn from(text: &str) -> Self {
+        if text == "-" { Self::Stdin } else { Self::File(text.into()) }
     }
 }
 
@@ -97,6 +96,18 @@ pub fn print(bytes: impl AsRef<[u8]>) -> Result<(), CommandError> {
         }
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// `value` as JSON text for people and programs.
+pub fn json(value: &impl Serialize) -> Result<String, CommandError> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| CommandError::doing(Exit::Unexpected, "cannot write JSON", error))?;
+    Ok(text + "\n")
+}
+
+/// Prints `value` as JSON on standard output.
+pub fn print_json(value: &impl Serialize) -> Result<(), CommandError> {
+    print(json(value)?)
 }
 
 /// Tells a person something on standard error; nobody listening is no reason to stop.

@@ -35,6 +35,11 @@ impl Session {
         Self { global, environment, out, err, interactive }
     }
 
+    /// Whether JSON is asked for, of a command that prints text or JSON.
+    pub fn json(&self, command: &str) -> Result<bool, CommandError> {
+        Ok(self.format(command, &[Format::Text, Format::Json])? == Format::Json)
+    }
+
     /// The format asked for, where `command` can print it; the first of `possible` is its default.
     pub fn format(&self, command: &str, possible: &[Format]) -> Result<Format, CommandError> {
         let Some(asked) = self.global.format else {

@@ -94,14 +94,11 @@ pub fn chart(summary: &Summary) -> Chart {
                 .collect(),
         })
         .collect();
-    let ticks = (0..=4_u8)
-        .map(|quarter| f64::from(quarter) / 4.0)
-        .map(|share| Tick {
-            // The last label would stand outside.
-            x: format!("{:.1}", LEFT + share * (WIDTH - LEFT) - if share == 1.0 { 60.0 } else { 0.0 }),
-            label: format!("+{}", duration(share * length)),
-        })
-        .collect();
+    let tick = |x: f64, seconds: f64| Tick { x: format!("{x:.1}"), label: format!("+{}", duration(seconds)) };
+    let mut ticks: Vec<Tick> =
+        [0.0, 0.25, 0.5, 0.75].into_iter().map(|share| tick(LEFT + share * (WIDTH - LEFT), share * length)).collect();
+    // The last label stands before its mark, which is the edge.
+    ticks.push(tick(WIDTH - 60.0, length));
     Chart { height: SCALE + stories.len() * ROW, ticks, rows }
 }
 

@@ -1,4 +1,4 @@
-//! The report of a run as one self-contained page: no script, nothing loaded from elsewhere.
+//! Rollouts and reports as self-contained pages: no script, nothing loaded from elsewhere.
 
 use askama::Template;
 use jiff::Timestamp;
@@ -6,11 +6,13 @@ use jiff::Timestamp;
 use super::chart::{Chart, chart};
 use super::document::Report;
 use super::evidence::outcome_word;
-use super::review::{certificate_words, handling_words, skip_words, stay_words};
+use super::review::{
+    certificate_words, gravest_first, handling_words, headline, severity_word, skip_words, stay_words,
+};
 use super::sentence::{took, verdict_words};
 use super::story::MoveLine;
 use super::text::{duration, printable};
-use crate::plan::{PlannedStay, SkippedHost};
+use crate::plan::{Rollout, Severity};
 use crate::remedy::{Outcome, Verdict};
 
 #[derive(Template)]
@@ -36,6 +38,19 @@ pub fn report(report: &Report) -> Result<String, askama::Error> {
         certificate: certificate_words(&report.certificate),
     };
     page.render()
+}
+
+#[derive(Template)]
+#[template(path = "review.html")]
+struct ReviewPage<'a> {
+    rollout: &'a Rollout,
+    headline: String,
+    certificate: Vec<String>,
+}
+
+/// A rollout for review, as a page.
+pub fn review(rollout: &Rollout) -> Result<String, askama::Error> {
+    ReviewPage { rollout, headline: headline(rollout), certificate: certificate_words(&rollout.certificate) }.render()
 }
 
 /// The colour of an outcome or a state.
@@ -70,18 +85,6 @@ fn verdict(verdict: &Verdict) -> &'static str {
     verdict_words(verdict.verdict)
 }
 
-fn skip(skipped: &SkippedHost) -> &'static str {
-    skip_words(skipped.reason)
-}
-
-fn stay_why(stay: &PlannedStay) -> &'static str {
-    stay_words(stay.reason)
-}
-
-fn stay_what(stay: &PlannedStay) -> &'static str {
-    handling_words(stay.handling)
-}
-
 /// Whether an instance went somewhere else than planned.
 fn elsewhere(line: &MoveLine) -> bool {
     line.to.is_some() && line.to != line.planned_to
@@ -90,4 +93,17 @@ fn elsewhere(line: &MoveLine) -> bool {
 /// Versions of a package side by side.
 fn versions(versions: &[String]) -> String {
     printable(&versions.join(", ")).into_owned()
+}
+
+fn seconds(seconds: f64) -> String {
+    duration(seconds)
+}
+
+/// The colour of a note.
+fn severity_class(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "soft",
+        Severity::Warning => "mind",
+        Severity::Fatal => "bad",
+    }
 }

@@ -6,8 +6,9 @@ use super::sentence::verdict_words;
 use super::style::Style;
 use super::table::{Lean, Table};
 use super::text::{count, duration, markdown_cell, printable};
-use crate::model::{HostName, InstanceHandling};
+use crate::model::{HostName, InstanceHandling, InstanceId};
 use crate::plan::{Certificate, Note, PlannedHost, PlannedStay, Rollout, Severity, SkipReason, StayReason};
+use crate::workflow::host_steps;
 
 /// The certificate in plain words, one sentence a line.
 pub fn certificate_words(certificate: &Certificate) -> Vec<String> {
@@ -153,15 +154,30 @@ fn overview(rollout: &Rollout, style: Style) -> String {
 }
 
 /// Notes, gravest first.
-pub fn notes(notes: &[Note], style: Style) -> String {
+pub(super) fn gravest_first(notes: &[Note]) -> Vec<&Note> {
     let mut sorted: Vec<&Note> = notes.iter().collect();
     sorted.sort_by_key(|note| std::cmp::Reverse(note.severity));
+    sorted
+}
+
+/// A severity in a word.
+pub(super) fn severity_word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "note",
+        Severity::Warning => "warning",
+        Severity::Fatal => "fatal",
+    }
+}
+
+/// Notes, gravest first, one a line.
+pub fn notes(notes: &[Note], style: Style) -> String {
     let mut out = String::new();
-    for note in sorted {
+    for note in gravest_first(notes) {
+        let word = severity_word(note.severity);
         let label = match note.severity {
-            Severity::Info => style.dim("note"),
-            Severity::Warning => style.yellow("warning"),
-            Severity::Fatal => style.red("fatal"),
+            Severity::Info => style.dim(word),
+            Severity::Warning => style.yellow(word),
+            Severity::Fatal => style.red(word),
         };
         let _ = writeln!(out, "  {label}: {}: {}", printable(&note.at), printable(&note.message));
     }
@@ -293,12 +309,26 @@ pub fn markdown(rollout: &Rollout) -> String {
     }
     if !rollout.notes.is_empty() {
         out.push_str("\n## Notes\n\n");
-        for note in &rollout.notes {
-            let severity = format!("{:?}", note.severity).to_lowercase();
+        for note in gravest_first(&rollout.notes) {
+            let severity = severity_word(note.severity);
             let _ = writeln!(out, "- {severity}: {}: {}", markdown_cell(&note.at), markdown_cell(&note.message));
         }
     }
     out
+}
+
+/// The rollout as `show -f json` prints it: the file, with the steps of each host that follow from it.
+pub fn json(rollout: &Rollout) -> serde_json::Value {
+    let mut value = serde_json::to_value(rollout).unwrap_or_default();
+    let hosts = value.get_mut("hosts").and_then(serde_json::Value::as_array_mut);
+    for (shown, host) in hosts.into_iter().flatten().zip(&rollout.hosts) {
+        let moves: Vec<InstanceId> = host.moves.iter().map(|planned| planned.instance).collect();
+        let steps = serde_json::to_value(host_steps(&host.host, &moves)).unwrap_or_default();
+        if let Some(fields) = shown.as_object_mut() {
+            fields.insert("steps".to_owned(), steps);
+        }
+    }
+    value
 }
 
 #[cfg(test)]

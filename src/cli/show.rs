@@ -1,0 +1,66 @@
+//! `fleetmend show`: a rollout for review.
+
+use clap::Args;
+
+use super::args::Format;
+use super::error::CommandError;
+use super::exit::Exit;
+use super::files;
+use super::output::{Sink, Source, json};
+use super::session::Session;
+use super::suggest::closest;
+use crate::model::HostName;
+use crate::plan::{Rollout, Severity};
+use crate::report::{html, review};
+use crate::workflow;
+
+/// Arguments of `show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// Rollout file, `-` for standard input
+    #[arg(value_name = "ROLLOUT")]
+    pub rollout: Source,
+    /// Only these hosts, each with its evidence, moves and what stays (text)
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    pub host: Vec<HostName>,
+    /// Write to this file instead of standard output
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub output: Sink,
+}
+
+const FORMATS: [Format; 6] = [Format::Text, Format::Json, Format::Markdown, Format::Html, Format::Dot, Format::Mermaid];
+
+/// Shows it.
+pub fn run(args: &ShowArgs, session: &Session) -> Result<Exit, CommandError> {
+    let format = session.format("show", &FORMATS)?;
+    let rollout = files::rollout(&args.rollout)?;
+    check_names(&rollout, &args.host)?;
+    let style = if args.output == Sink::Stdout { session.out } else { crate::report::Style::plain() };
+    let text = match format {
+        Format::Text => review::text(&rollout, &args.host, style),
+        Format::Json => json(&review::json(&rollout))?,
+        Format::Markdown => review::markdown(&rollout),
+        Format::Html => html::review(&rollout)
+            .map_err(|error| CommandError::doing(Exit::Unexpected, "cannot make the page", error))?,
+        Format::Dot => workflow::dot(&workflow::graph(&rollout)),
+        Format::Mermaid => workflow::mermaid(&workflow::graph(&rollout)),
+    };
+    args.output.write(text.as_bytes())?;
+    let fatal = rollout.notes.iter().any(|note| note.severity == Severity::Fatal);
+    Ok(if fatal || !rollout.certificate.violations.is_empty() { Exit::Plan } else { Exit::Done })
+}
+
+fn check_names(rollout: &Rollout, hosts: &[HostName]) -> Result<(), CommandError> {
+    let known = || rollout.hosts.iter().map(|host| &host.host).chain(rollout.skipped.iter().map(|host| &host.host));
+    for host in hosts {
+        if !known().any(|known| known == host) {
+            let names: Vec<&str> = known().map(HostName::as_str).collect();
+            let error = CommandError::usage(format!("the rollout does not speak of a host `{host}`"));
+            return Err(match closest(host.as_str(), &names) {
+                Some(close) => error.hint(format!("did you mean `{close}`?")),
+                None => error,
+            });
+        }
+    }
+    Ok(())
+}
