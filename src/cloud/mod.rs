@@ -5,6 +5,7 @@
 //! it happened is for the caller to observe.
 
 mod error;
+pub mod openstack;
 mod types;
 
 use async_trait::async_trait;

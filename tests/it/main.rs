@@ -1,5 +1,6 @@
 //! Integration tests.
 
 mod house;
+mod openstack;
 mod remedy;
 mod ssh;
