@@ -173,6 +173,11 @@ impl Layout {
         &self.groups[group as usize]
     }
 
+    /// How many groups there are.
+    pub(super) fn group_count(&self) -> usize {
+        self.groups.len()
+    }
+
     /// For each distinct set of traits, whether it has all of `required`; `None` when nothing is required.
     pub(super) fn trait_sets_with(&self, required: &[String]) -> Option<Box<[bool]>> {
         let has_all = |set: &BTreeSet<String>| required.iter().all(|name| set.contains(name));

@@ -1,12 +1,34 @@
 //! Planning, pure: (region, verdicts, policy, seed) → (rollout, report). No clock, no file, no network.
 
+mod canary;
+mod cells;
+mod check;
+mod choose;
+mod digest;
 #[cfg(test)]
 mod fixture;
+mod fleet;
+mod input;
 mod layout;
+mod movability;
 pub mod placement;
+mod planner;
+#[cfg(test)]
+mod planner_tests;
+mod pools;
 mod rollout;
+mod schedule;
+mod select;
 mod space;
+mod sweep;
+pub mod synthetic;
+mod transfer;
 
+pub use check::check;
+pub use digest::{digest, digest_of, verify_digest};
+pub use input::{Attempt, PlanError, PlanInput, PlanReport, Scope, Shortfall, Unknown, UnprovenIdentity};
+pub use movability::{Affinity, Movability, movability};
+pub use planner::plan;
 pub use rollout::{
     Bounds, Certificate, Note, PlannedHost, PlannedMove, PlannedStay, Rollout, RolloutKind, Severity, SkipReason,
     SkippedHost, StayReason,

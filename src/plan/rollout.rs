@@ -52,6 +52,10 @@ pub struct Rollout {
     pub hosts: Vec<PlannedHost>,
     /// Hosts that can take instances from the start: mitigated or not affected, and in service.
     pub targets: Vec<HostName>,
+    /// Hosts that stay vulnerable and yet take instances, because their domain has no other host to take them: a
+    /// selection of hosts can leave no choice. Used until the first planned host of their domain is done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lenders: Vec<HostName>,
     /// Hosts that are left alone, and why.
     pub skipped: Vec<SkippedHost>,
     /// Instances that stay on a host that is remedied, and why.

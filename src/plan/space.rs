@@ -163,6 +163,11 @@ impl Space {
         }
     }
 
+    /// Whether `host` may take an instance with this need, as things stand.
+    pub(super) fn admits(&self, host: u32, need: &Need<'_>, kept_empty: u32) -> Result<(), Barrier> {
+        self.admits_into(host, self.slot(host), need, self.empty_targets(self.layout.zone_of(host)), kept_empty)
+    }
+
     /// Whether `host` may take an instance with this need, with its slot and the count of empty targets in its zone
     /// as a trial has them.
     fn admits_into(
@@ -173,8 +178,24 @@ impl Space {
         empty_targets: u32,
         kept_empty: u32,
     ) -> Result<(), Barrier> {
+        if !self.is_target(host) {
+            return Err(Barrier::NotTarget);
+        }
+        self.suits_slot(host, slot, need)?;
+        if slot.is_empty() && empty_targets <= kept_empty {
+            return Err(Barrier::Headroom);
+        }
+        Ok(())
+    }
+
+    /// Whether an instance with this need could be on `host`, target or not.
+    pub(super) fn suits(&self, host: u32, need: &Need<'_>) -> Result<(), Barrier> {
+        self.suits_slot(host, self.slot(host), need)
+    }
+
+    fn suits_slot(&self, host: u32, slot: &Slot, need: &Need<'_>) -> Result<(), Barrier> {
         let layout = &*self.layout;
-        if !self.is_target(host) || host == need.from || layout.domain_of(host) != layout.domain_of(need.from) {
+        if host == need.from || layout.domain_of(host) != layout.domain_of(need.from) {
             return Err(Barrier::NotTarget);
         }
         if need.zone.is_some_and(|zone| zone != layout.zone_of(host)) {
@@ -186,13 +207,10 @@ impl Space {
         if !slot.fits(need.amounts) {
             return Err(tightest(slot, need.amounts));
         }
-        if let Some(group) = need.group {
-            self.admits_member(slot, group, need.from)?;
+        match need.group {
+            Some(group) => self.admits_member(slot, group, need.from),
+            None => Ok(()),
         }
-        if slot.is_empty() && empty_targets <= kept_empty {
-            return Err(Barrier::Headroom);
-        }
-        Ok(())
     }
 
     fn admits_member(&self, slot: &Slot, group: u32, from: u32) -> Result<(), Barrier> {

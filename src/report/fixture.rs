@@ -113,6 +113,7 @@ pub fn rollout() -> Rollout {
         configuration: Digest::new("sha256:1111"),
         hosts: vec![host(1, Vec::new()), host(2, vec![planned])],
         targets: Vec::new(),
+        lenders: Vec::new(),
         skipped: vec![SkippedHost {
             host: HostName::new("compute-3"),
             reason: SkipReason::Disabled,

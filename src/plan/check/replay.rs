@@ -1,0 +1,430 @@
+//! The replay: every start and end of hosts and moves in order of time, with the books after each.
+
+use std::collections::BTreeMap;
+
+use super::ground::{Ground, Time};
+use crate::model::{GroupPolicy, HostName};
+use crate::plan::rollout::{PlannedHost, PlannedMove, Rollout};
+
+/// A rollout that is wrong in one place is often wrong in thousands.
+const MOST_FINDINGS: usize = 200;
+
+/// What the replay found.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) violations: Vec<String>,
+    pub(super) peak_hosts_out: usize,
+}
+
+/// What happens at one time; at the same time ends come before starts, and a host starts before its moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Instant {
+    MoveEnds(usize, usize),
+    HostReturns(usize),
+    HostLeaves(usize),
+    MoveStarts(usize, usize),
+}
+
+/// How far a host is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Untouched,
+    Out,
+    Done,
+}
+
+/// Replays the rollout.
+pub(super) fn replay(rollout: &Rollout, ground: &Ground<'_>) -> Findings {
+    let mut books = Books::open(rollout, ground);
+    for mismatch in &ground.mismatches {
+        books.say(mismatch.clone());
+    }
+    if ground.mismatches.is_empty() {
+        for (time, instant) in timeline(rollout) {
+            match instant {
+                Instant::HostLeaves(host) => books.host_leaves(time, &rollout.hosts[host]),
+                Instant::MoveStarts(host, number) => books.move_starts(time, &rollout.hosts[host], number),
+                Instant::MoveEnds(host, number) => books.move_ends(&rollout.hosts[host].moves[number]),
+                Instant::HostReturns(host) => books.host_returns(time, &rollout.hosts[host]),
+            }
+        }
+        books.close();
+    }
+    Findings { violations: books.violations, peak_hosts_out: books.peak }
+}
+
+fn timeline(rollout: &Rollout) -> Vec<(Time, Instant)> {
+    let mut instants = Vec::new();
+    for (host, planned) in rollout.hosts.iter().enumerate() {
+        instants.push((time(planned.start_s), Instant::HostLeaves(host)));
+        instants.push((time(planned.finish_s), Instant::HostReturns(host)));
+        for (number, planned) in planned.moves.iter().enumerate() {
+            instants.push((time(planned.start_s), Instant::MoveStarts(host, number)));
+            instants.push((time(planned.finish_s), Instant::MoveEnds(host, number)));
+        }
+    }
+    instants.sort_unstable();
+    instants
+}
+
+/// Milliseconds of seconds with three decimals.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "planned times are far below 2^52 ms")]
+pub(super) fn time(seconds: f64) -> Time {
+    (seconds.max(0.0) * 1000.0).round() as Time
+}
+
+/// The books of a replay.
+struct Books<'a> {
+    rollout: &'a Rollout,
+    ground: &'a Ground<'a>,
+    violations: Vec<String>,
+    phase: Vec<Phase>,
+    used: Vec<Vec<u64>>,
+    /// Where each instance is.
+    at: Vec<usize>,
+    /// Where each instance that is moving goes.
+    bound_for: Vec<Option<usize>>,
+    /// Instances on each host or on their way to it.
+    count: Vec<usize>,
+    /// Members of groups by host, those on their way counted on both sides.
+    members: BTreeMap<(usize, usize), u32>,
+    group_moving: Vec<u32>,
+    outbound: Vec<usize>,
+    inbound: Vec<usize>,
+    moving: usize,
+    out: usize,
+    out_of_zone: BTreeMap<&'a str, usize>,
+    out_of_rack: BTreeMap<&'a str, usize>,
+    out_of_aggregate: BTreeMap<&'a str, usize>,
+    sizes: Sizes<'a>,
+    peak: usize,
+    canaries_out: usize,
+    gate: Time,
+}
+
+/// How many hosts zones, racks and aggregates have, and how many of those are in service.
+#[derive(Default)]
+struct Sizes<'a> {
+    zones: BTreeMap<&'a str, (usize, usize)>,
+    racks: BTreeMap<&'a str, (usize, usize)>,
+    aggregates: BTreeMap<&'a str, (usize, usize)>,
+}
+
+impl<'a> Books<'a> {
+    fn open(rollout: &'a Rollout, ground: &'a Ground<'a>) -> Self {
+        let hosts = ground.hosts.len();
+        let mut books = Self {
+            rollout,
+            ground,
+            violations: Vec::new(),
+            phase: vec![Phase::Untouched; hosts],
+            used: vec![vec![0; ground.classes.len()]; hosts],
+            at: ground.instances.iter().map(|view| view.home).collect(),
+            bound_for: vec![None; ground.instances.len()],
+            count: vec![0; hosts],
+            members: BTreeMap::new(),
+            group_moving: vec![0; ground.groups.len()],
+            outbound: vec![0; hosts],
+            inbound: vec![0; hosts],
+            moving: 0,
+            out: 0,
+            out_of_zone: BTreeMap::new(),
+            out_of_rack: BTreeMap::new(),
+            out_of_aggregate: BTreeMap::new(),
+            sizes: Sizes::default(),
+            peak: 0,
+            canaries_out: rollout.hosts.iter().filter(|planned| planned.canary).count(),
+            gate: 0,
+        };
+        for instance in 0..ground.instances.len() {
+            books.put(instance, ground.instances[instance].home);
+        }
+        for view in &ground.hosts {
+            let in_service = usize::from(view.is_in_service());
+            let count = |sizes: &mut BTreeMap<&'a str, (usize, usize)>, key: &'a str| {
+                let (all, up) = sizes.entry(key).or_default();
+                *all += 1;
+                *up += in_service;
+            };
+            if let Some(zone) = &view.host.zone {
+                count(&mut books.sizes.zones, zone.as_str());
+            }
+            if let Some(rack) = &view.host.rack {
+                count(&mut books.sizes.racks, rack);
+            }
+            for aggregate in &view.host.aggregates {
+                count(&mut books.sizes.aggregates, aggregate);
+            }
+        }
+        books
+    }
+
+    fn say(&mut self, text: String) {
+        if self.violations.len() < MOST_FINDINGS {
+            self.violations.push(text);
+        }
+    }
+
+    fn put(&mut self, instance: usize, host: usize) {
+        let view = &self.ground.instances[instance];
+        for (used, amount) in self.used[host].iter_mut().zip(&view.amounts) {
+            *used += amount;
+        }
+        self.count[host] += 1;
+        if let Some(group) = view.group {
+            *self.members.entry((group, host)).or_default() += 1;
+        }
+    }
+
+    fn take(&mut self, instance: usize, host: usize) {
+        let view = &self.ground.instances[instance];
+        for (used, amount) in self.used[host].iter_mut().zip(&view.amounts) {
+            *used -= amount;
+        }
+        self.count[host] -= 1;
+        if let Some(group) = view.group {
+            self.members.entry((group, host)).and_modify(|count| *count -= 1);
+        }
+    }
+
+    fn is_mitigated(&self, host: usize) -> bool {
+        self.ground.hosts[host].is_target || self.phase[host] == Phase::Done
+    }
+
+    fn host_leaves(&mut self, now: Time, planned: &PlannedHost) {
+        let Some(host) = self.ground.host(&planned.host) else { return };
+        if !planned.canary && (self.canaries_out > 0 || now < self.gate) {
+            self.say(format!("{} begins before the canary hosts are through", planned.host));
+        }
+        self.phase[host] = Phase::Out;
+        self.out += 1;
+        self.peak = self.peak.max(self.out);
+        let view = &self.ground.hosts[host];
+        if let Some(zone) = &view.host.zone {
+            *self.out_of_zone.entry(zone.as_str()).or_default() += 1;
+        }
+        if let Some(rack) = &view.host.rack {
+            *self.out_of_rack.entry(rack).or_default() += 1;
+        }
+        for aggregate in &view.host.aggregates {
+            *self.out_of_aggregate.entry(aggregate).or_default() += 1;
+        }
+        if self.inbound[host] > 0 {
+            self.say(format!("{} begins while instances are on their way to it", planned.host));
+        }
+        for text in self.limits_broken(host) {
+            self.say(format!("when {} begins, {text}", planned.host));
+        }
+    }
+
+    /// Limits on hosts out of service that the books break with `host` out.
+    fn limits_broken(&self, host: usize) -> Vec<String> {
+        let limits = &self.rollout.policy.limits;
+        let mut broken = Vec::new();
+        let region = limits.hosts.of(self.ground.hosts.len());
+        if self.out > region {
+            broken.push(format!("{} hosts are out and the limit is {region}", self.out));
+        }
+        let view = &self.ground.hosts[host];
+        let at_most_out = |up: usize, keep: usize| up.saturating_sub(keep).max(1);
+        if let Some(zone) = &view.host.zone {
+            let (all, up) = self.sizes.zones[zone.as_str()];
+            let (out, keep) = (self.out_of_zone[zone.as_str()], limits.keep_up.per_zone);
+            let limit = limits.hosts_per_zone.of(all).min(at_most_out(up, keep));
+            if out > limit {
+                broken.push(format!("{out} hosts of zone {zone} are out and the limit is {limit}"));
+            }
+        }
+        if let (Some(rack), Some(limit)) = (&view.host.rack, limits.hosts_per_rack) {
+            let (out, limit) = (self.out_of_rack[rack.as_str()], limit.of(self.sizes.racks[rack.as_str()].0));
+            if out > limit {
+                broken.push(format!("{out} hosts of rack {rack} are out and the limit is {limit}"));
+            }
+        }
+        for aggregate in &view.host.aggregates {
+            let limit = at_most_out(self.sizes.aggregates[aggregate.as_str()].1, limits.keep_up.per_aggregate);
+            let out = self.out_of_aggregate[aggregate.as_str()];
+            if out > limit {
+                broken.push(format!("{out} hosts of aggregate {aggregate} are out and the limit is {limit}"));
+            }
+        }
+        broken
+    }
+
+    fn move_starts(&mut self, now: Time, planned: &PlannedHost, number: usize) {
+        let planned_move = &planned.moves[number];
+        let id = planned_move.instance;
+        let (Some(instance), Some(from), Some(to)) =
+            (self.ground.instance(id), self.ground.host(&planned_move.from), self.ground.host(&planned_move.to))
+        else {
+            self.say(format!("the move of {id} names what the region does not have"));
+            return;
+        };
+        if self.at[instance] != from || self.bound_for[instance].is_some() || planned_move.from != planned.host {
+            self.say(format!("{id} is not on {} when it is to leave it", planned_move.from));
+            return;
+        }
+        if self.ground.instances[instance].stays {
+            self.say(format!("{id} is to stay and is moved"));
+        }
+        if self.phase[from] != Phase::Out {
+            self.say(format!("{id} leaves {} while that is in service", planned_move.from));
+        }
+        let seconds =
+            self.rollout.policy.estimate.move_seconds(self.ground.instances[instance].instance.resources.memory_mb());
+        if time(planned_move.finish_s) < now + (time(seconds).max(1) - 1) {
+            self.say(format!("the move of {id} is planned shorter than the policy estimates"));
+        }
+        self.check_target(instance, from, to, planned_move);
+        self.put(instance, to);
+        self.bound_for[instance] = Some(to);
+        self.count_streams(instance, from, to, planned_move);
+    }
+
+    fn check_target(&mut self, instance: usize, from: usize, to: usize, planned: &PlannedMove) {
+        let (ground, id, name) = (self.ground, planned.instance, &planned.to);
+        let (view, target) = (&ground.instances[instance], &ground.hosts[to]);
+        if from == to {
+            self.say(format!("{id} is moved onto the host that it is on"));
+        }
+        if !target.is_in_service() || self.phase[to] == Phase::Out {
+            self.say(format!("{id} goes to {name}, which is out of service"));
+        }
+        if !self.is_mitigated(to) && target.planned.is_none() && !target.is_lender {
+            self.say(format!("{id} goes to {name}, which stays vulnerable"));
+        }
+        if target.domain != ground.hosts[from].domain {
+            self.say(format!("{id} goes to {name}, which is in another domain"));
+        }
+        if view.instance.pinned_zone.as_ref().is_some_and(|zone| target.host.zone.as_ref() != Some(zone)) {
+            self.say(format!("{id} goes to {name}, outside the zone that it is pinned to"));
+        }
+        if let Some(missing) = view.instance.traits.iter().find(|name| !target.traits.contains(name.as_str())) {
+            self.say(format!("{id} goes to {name}, which lacks {missing}"));
+        }
+        let amounts = ground.classes.iter().zip(&view.amounts).zip(self.used[to].iter().zip(&target.capacity));
+        let full: Vec<String> = amounts
+            .filter(|((_, amount), (used, capacity))| **amount > 0 && *used + *amount > **capacity)
+            .map(|((class, _), _)| format!("{id} goes to {name}, which has too little {class} for it"))
+            .collect();
+        for text in full {
+            self.say(text);
+        }
+        let kept = self.rollout.policy.headroom.per_zone.hosts;
+        if kept > 0 && self.count[to] == 0 && self.is_mitigated(to) && self.empty_targets_beside(to) <= kept {
+            self.say(format!("{id} goes to {name}, one of {kept} hosts to be kept empty"));
+        }
+        self.check_group(instance, from, to, name);
+    }
+
+    /// Empty targets in the zone of `host`, itself counted.
+    fn empty_targets_beside(&self, host: usize) -> usize {
+        let zone = &self.ground.hosts[host].host.zone;
+        let beside = (0..self.ground.hosts.len()).filter(|other| self.ground.hosts[*other].host.zone == *zone);
+        beside
+            .filter(|other| self.count[*other] == 0 && self.is_mitigated(*other) && self.phase[*other] != Phase::Out)
+            .count()
+    }
+
+    fn check_group(&mut self, instance: usize, from: usize, to: usize, name: &HostName) {
+        let Some(group) = self.ground.instances[instance].group else { return };
+        let id = self.ground.instances[instance].instance.id;
+        let there = self.members.get(&(group, to)).copied().unwrap_or(0);
+        if self.ground.most_per_host(group).is_some_and(|most| there >= most) {
+            self.say(format!("{id} goes to {name}, where its anti-affinity group has {there} already"));
+        }
+        let mates = self.members.get(&(group, from)).copied().unwrap_or(1) - 1;
+        if self.ground.groups[group].policy == GroupPolicy::Affinity && mates > 0 && there == 0 {
+            self.say(format!("{id} goes to {name} and leaves {mates} of its affinity group behind"));
+        }
+    }
+
+    fn count_streams(&mut self, instance: usize, from: usize, to: usize, planned: &PlannedMove) {
+        let limits = &self.rollout.policy.limits;
+        self.moving += 1;
+        self.outbound[from] += 1;
+        self.inbound[to] += 1;
+        if self.moving > limits.migrations.max(1) {
+            self.say(format!("{} migrations run at once when {} starts", self.moving, planned.instance));
+        }
+        if self.outbound[from] > limits.migrations_per_source.max(1) {
+            self.say(format!("{} migrations leave {} at once", self.outbound[from], planned.from));
+        }
+        if self.inbound[to] > limits.migrations_per_target.max(1) {
+            self.say(format!("{} migrations go to {} at once", self.inbound[to], planned.to));
+        }
+        if let Some(group) = self.ground.instances[instance].group {
+            self.group_moving[group] += 1;
+            if self.group_moving[group] > 1 && self.ground.most_per_host(group).is_some() {
+                let id = &self.ground.groups[group].id;
+                self.say(format!("two members of anti-affinity group {id} move at once"));
+            }
+        }
+    }
+
+    fn move_ends(&mut self, planned: &PlannedMove) {
+        let Some(instance) = self.ground.instance(planned.instance) else { return };
+        let Some(to) = self.bound_for[instance].take() else { return };
+        let from = self.at[instance];
+        self.take(instance, from);
+        self.at[instance] = to;
+        self.moving -= 1;
+        self.outbound[from] -= 1;
+        self.inbound[to] -= 1;
+        if let Some(group) = self.ground.instances[instance].group {
+            self.group_moving[group] -= 1;
+        }
+    }
+
+    fn host_returns(&mut self, now: Time, planned: &PlannedHost) {
+        let Some(host) = self.ground.host(&planned.host) else { return };
+        let stays = self.ground.hosts[host].instances.iter().filter(|number| self.ground.instances[**number].stays);
+        let staying = stays.count();
+        if self.count[host] > staying {
+            self.say(format!("{} is remedied with {} instances on it", planned.host, self.count[host] - staying));
+        }
+        let emptied = planned.moves.iter().map(|planned| time(planned.finish_s)).max().unwrap_or(time(planned.start_s));
+        let remedy = time(self.rollout.policy.estimate.host.as_seconds());
+        if now < emptied + remedy || time(planned.start_s) > now {
+            self.say(format!("{} is back sooner than the policy estimates", planned.host));
+        }
+        self.phase[host] = Phase::Done;
+        self.out -= 1;
+        if planned.canary {
+            self.canaries_out -= 1;
+            self.gate = self.gate.max(now + time(self.rollout.policy.canary.soak.as_seconds()));
+        }
+        let view = &self.ground.hosts[host];
+        if let Some(zone) = &view.host.zone {
+            self.out_of_zone.entry(zone.as_str()).and_modify(|count| *count -= 1);
+        }
+        if let Some(rack) = &view.host.rack {
+            self.out_of_rack.entry(rack).and_modify(|count| *count -= 1);
+        }
+        for aggregate in &view.host.aggregates {
+            self.out_of_aggregate.entry(aggregate).and_modify(|count| *count -= 1);
+        }
+    }
+
+    /// At the end every planned host is mitigated, and everything that was moved is on a mitigated host.
+    fn close(&mut self) {
+        for (host, planned) in self.ground.planned(self.rollout) {
+            if self.phase[host] != Phase::Done {
+                self.say(format!("{} is never done", planned.host));
+            }
+        }
+        let moved = (0..self.at.len()).filter(|instance| self.at[*instance] != self.ground.instances[*instance].home);
+        let lost: Vec<String> = moved
+            .filter(|instance| {
+                !self.is_mitigated(self.at[*instance]) && !self.ground.hosts[self.at[*instance]].is_lender
+            })
+            .map(|instance| {
+                let host = &self.ground.hosts[self.at[instance]].host.host;
+                format!("{} ends on {host}, which is not mitigated", self.ground.instances[instance].instance.id)
+            })
+            .collect();
+        for text in lost {
+            self.say(text);
+        }
+    }
+}

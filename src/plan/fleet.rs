@@ -1,0 +1,248 @@
+//! The planner's problem by number: hosts to remedy, instances that leave them, limits, and how long things take.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::layout::Layout;
+use super::select::Selection;
+use super::space::{Need, Space};
+use crate::model::{Estimate, Host, HostName, Instance, Policy, Region};
+
+/// Planned time in milliseconds from the start of the run: integers, so that the same input gives the same bytes.
+pub(super) type Millis = u64;
+
+/// A limit on how many of some hosts are out of service at once.
+#[derive(Debug, Clone)]
+pub(super) struct Pool {
+    /// At most so many.
+    pub(super) limit: u32,
+}
+
+/// The problem.
+#[derive(Debug)]
+pub(super) struct Fleet<'a> {
+    pub(super) layout: Arc<Layout>,
+    /// Hosts by number.
+    region_hosts: Vec<&'a Host>,
+    /// Everything where it is; targets are those of the selection.
+    pub(super) space: Space,
+    /// Hosts to remedy.
+    pub(super) hosts: Vec<u32>,
+    /// In service but left alone and vulnerable, by host.
+    pub(super) bystander: Vec<bool>,
+    /// Instances that leave, by host; the biggest first.
+    pub(super) leaving: Vec<Vec<u32>>,
+    /// Limits on hosts out of service; the first is the region's.
+    pub(super) pools: Vec<Pool>,
+    /// By zone, how many of its hosts may be out.
+    pub(super) zone_limits: Vec<u32>,
+    /// Pools that each host counts in.
+    pub(super) pools_of: Vec<Vec<u32>>,
+    /// Update, reboot and evidence on a host.
+    pub(super) remedy: Millis,
+    /// Wait behind the canary hosts.
+    pub(super) soak: Millis,
+    /// How many canary hosts go first.
+    pub(super) canaries: usize,
+    /// Migrations at once: region, per source, per target.
+    pub(super) streams: Streams,
+    /// Empty targets that each zone keeps.
+    pub(super) kept_empty: u32,
+    /// Per instance that leaves.
+    instances: Vec<Leaver<'a>>,
+    amounts: Vec<i64>,
+    requirements: Vec<Box<[bool]>>,
+}
+
+/// Migrations at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Streams {
+    pub(super) region: usize,
+    pub(super) source: usize,
+    pub(super) target: usize,
+}
+
+#[derive(Debug)]
+struct Leaver<'a> {
+    instance: &'a Instance,
+    duration: Millis,
+    group: Option<u32>,
+    zone: Option<u32>,
+    requirement: Option<u32>,
+}
+
+impl<'a> Fleet<'a> {
+    /// The problem behind a selection.
+    pub(super) fn of(region: &'a Region, selection: &Selection<'a>, policy: &Policy) -> Self {
+        let layout = Arc::new(Layout::of(region));
+        let mut fleet = Self {
+            space: Space::empty(Arc::clone(&layout)),
+            hosts: selection.hosts.iter().filter_map(|host| layout.host(&host.host)).collect(),
+            region_hosts: Vec::new(),
+            bystander: vec![false; layout.len()],
+            leaving: vec![Vec::new(); layout.len()],
+            pools: Vec::new(),
+            zone_limits: vec![u32::MAX; layout.zone_count()],
+            pools_of: vec![Vec::new(); layout.len()],
+            remedy: millis(policy.estimate.host.as_seconds()),
+            soak: millis(policy.canary.soak.as_seconds()),
+            canaries: policy.canary.hosts,
+            streams: Streams {
+                region: policy.limits.migrations.max(1),
+                source: policy.limits.migrations_per_source.max(1),
+                target: policy.limits.migrations_per_target.max(1),
+            },
+            kept_empty: u32::try_from(policy.headroom.per_zone.hosts).unwrap_or(u32::MAX),
+            instances: Vec::new(),
+            amounts: Vec::new(),
+            requirements: Vec::new(),
+            layout,
+        };
+        fleet.region_hosts = region.hosts.iter().collect();
+        fleet.region_hosts.sort_by(|a, b| a.host.cmp(&b.host));
+        fleet.region_hosts.dedup_by(|a, b| a.host == b.host);
+        fleet.fill(region);
+        fleet.add_leavers(selection, &policy.estimate);
+        for name in &selection.bystanders {
+            if let Some(host) = fleet.layout.host(name) {
+                fleet.bystander[host as usize] = true;
+            }
+        }
+        for name in &selection.targets {
+            if let Some(host) = fleet.layout.host(name) {
+                fleet.space.set_target(host, true);
+            }
+        }
+        super::pools::add(&mut fleet, region, &policy.limits);
+        fleet
+    }
+
+    fn fill(&mut self, region: &Region) {
+        for instance in &region.instances {
+            let Some(host) = instance.host.as_ref().and_then(|name| self.layout.host(name)) else { continue };
+            let amounts = self.layout.known_amounts(&instance.resources);
+            let group = instance.group.as_ref().and_then(|group| self.layout.group(group));
+            self.space.take(host, &Need { amounts: &amounts, group, from: host, zone: None, traits: None });
+        }
+    }
+
+    fn add_leavers(&mut self, selection: &Selection<'a>, estimate: &Estimate) {
+        let mut requirements: BTreeMap<&[String], u32> = BTreeMap::new();
+        for (name, instances) in &selection.leaving {
+            let Some(home) = self.layout.host(name) else { continue };
+            for instance in instances {
+                let number = u32::try_from(self.instances.len()).unwrap_or(u32::MAX);
+                let next = u32::try_from(self.requirements.len()).unwrap_or(u32::MAX);
+                let requirement = self.layout.trait_sets_with(&instance.traits).map(|sets| {
+                    *requirements.entry(&instance.traits).or_insert_with(|| {
+                        self.requirements.push(sets);
+                        next
+                    })
+                });
+                self.amounts.extend(&*self.layout.known_amounts(&instance.resources));
+                self.instances.push(Leaver {
+                    instance,
+                    duration: millis(estimate.move_seconds(instance.resources.memory_mb())).max(1),
+                    group: instance.group.as_ref().and_then(|group| self.layout.group(group)),
+                    // A zone that no host is in is like any other zone than the host's: nothing takes it.
+                    zone: instance.pinned_zone.as_ref().map(|zone| self.layout.zone(zone).unwrap_or(u32::MAX)),
+                    requirement,
+                });
+                self.leaving[home as usize].push(number);
+            }
+        }
+        for home in self.hosts.clone() {
+            let mut numbers = std::mem::take(&mut self.leaving[home as usize]);
+            numbers.sort_by_key(|number| (std::cmp::Reverse(self.amount(*number, self.tight(home))), *number));
+            self.leaving[home as usize] = numbers;
+        }
+    }
+
+    /// The tight class of a host's domain.
+    pub(super) fn tight(&self, host: u32) -> usize {
+        self.layout.domains()[self.layout.domain_of(host) as usize].tight
+    }
+
+    /// What an instance asks of a host when it leaves `from`.
+    pub(super) fn need(&self, instance: u32, from: u32) -> Need<'_> {
+        let leaver = &self.instances[instance as usize];
+        Need {
+            amounts: self.amounts_of(instance),
+            group: leaver.group,
+            from,
+            zone: leaver.zone,
+            traits: leaver.requirement.map(|number| &*self.requirements[number as usize]),
+        }
+    }
+
+    /// Which of the distinct requirements of leaving instances a host's traits meet.
+    pub(super) fn meets(&self, host: u32) -> Vec<bool> {
+        let set = self.layout.trait_set_of(host);
+        self.requirements.iter().map(|sets| sets[set]).collect()
+    }
+
+    /// What an instance has allocated, by class.
+    pub(super) fn amounts_of(&self, instance: u32) -> &[i64] {
+        let width = self.layout.classes().len();
+        &self.amounts[instance as usize * width..][..width]
+    }
+
+    /// What an instance has allocated of one class.
+    pub(super) fn amount(&self, instance: u32, class: usize) -> i64 {
+        self.amounts_of(instance).get(class).copied().unwrap_or(0)
+    }
+
+    /// How long its migration takes.
+    pub(super) fn duration(&self, instance: u32) -> Millis {
+        self.instances[instance as usize].duration
+    }
+
+    /// The group within which one member moves at a time.
+    pub(super) fn exclusive_group(&self, instance: u32) -> Option<u32> {
+        self.instances[instance as usize].group.filter(|group| self.layout.is_hard_anti_affinity(*group))
+    }
+
+    /// The instance itself.
+    pub(super) fn instance(&self, number: u32) -> &'a Instance {
+        self.instances[number as usize].instance
+    }
+
+    /// How many instances leave.
+    pub(super) fn instance_count(&self) -> usize {
+        self.instances.len()
+    }
+
+    /// How long a host with these instances is out of service at least: the drain at full speed, then the remedy.
+    pub(super) fn out_for(&self, instances: &[u32]) -> Millis {
+        let mut sum = 0;
+        let mut longest = 0;
+        for instance in instances {
+            let duration = self.duration(*instance);
+            sum += duration;
+            longest = longest.max(duration);
+        }
+        longest.max(sum.div_ceil(self.streams.source as u64)) + self.remedy
+    }
+
+    /// A host itself.
+    pub(super) fn host(&self, number: u32) -> &'a Host {
+        self.region_hosts[number as usize]
+    }
+
+    /// A host's name.
+    pub(super) fn name(&self, host: u32) -> &HostName {
+        self.layout.host_name(host)
+    }
+}
+
+/// Whole milliseconds, rounded up.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "planned times are far below 2^52 ms")]
+pub(super) fn millis(seconds: f64) -> Millis {
+    (seconds.max(0.0) * 1000.0).ceil() as Millis
+}
+
+/// Seconds with three decimals, which text keeps exactly.
+#[expect(clippy::cast_precision_loss, reason = "planned times are far below 2^52 ms")]
+pub(super) fn seconds(millis: Millis) -> f64 {
+    millis as f64 / 1000.0
+}

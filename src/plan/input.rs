@@ -1,0 +1,137 @@
+//! What a plan is made of, and what comes out beside the rollout.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::rollout::SkippedHost;
+use crate::model::{Digest, HostName, Policy, Region, RolloutId, ZoneName};
+use crate::remedy::{Remedy, Verdict};
+
+/// Everything that [`super::plan`] looks at; the same input gives the same bytes.
+#[derive(Debug, Clone)]
+pub struct PlanInput<'a> {
+    /// What was seen.
+    pub region: &'a Region,
+    /// What it means for each host; a host without a verdict is unknown.
+    pub verdicts: &'a BTreeMap<HostName, Verdict>,
+    /// The remedy, resolved; the rollout carries it.
+    pub remedy: &'a Remedy,
+    /// The policy, resolved; the rollout carries it.
+    pub policy: &'a Policy,
+    /// Which hosts are meant.
+    pub scope: &'a Scope,
+    /// Digest over every command and setting that the configuration file adds.
+    pub configuration: Digest,
+    /// Seed of the search.
+    pub seed: u64,
+    /// When the rollout is made.
+    pub now: Timestamp,
+    /// Its id.
+    pub id: RolloutId,
+}
+
+/// Which hosts are meant. The selections add up; when all of them are empty, every host is meant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// These hosts.
+    pub hosts: BTreeSet<HostName>,
+    /// Hosts of these zones.
+    pub zones: BTreeSet<ZoneName>,
+    /// Hosts of these aggregates.
+    pub aggregates: BTreeSet<String>,
+    /// Never these hosts: neither remedied nor given instances.
+    pub exclude: BTreeSet<HostName>,
+    /// What an unknown verdict counts as.
+    pub unknown: Unknown,
+    /// What becomes of hosts whose identity was not seen.
+    pub unproven_identity: UnprovenIdentity,
+}
+
+/// What an unknown verdict counts as.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unknown {
+    /// The host is left alone.
+    #[default]
+    Skip,
+    /// The host is remedied.
+    Vulnerable,
+}
+
+/// What becomes of hosts whose identity was not seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum UnprovenIdentity {
+    /// The host is left alone: a stale address must never reboot another machine.
+    #[default]
+    Skip,
+    /// The host is planned, for a look at what a campaign would be; it cannot be run.
+    Plan,
+}
+
+/// Why the plan is as it is.
+#[must_use]
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlanReport {
+    /// Every strategy that was tried, in order.
+    pub attempts: Vec<Attempt>,
+    /// Which of them became the rollout.
+    pub chosen: usize,
+    /// Why that one.
+    pub because: String,
+    /// Hosts that had to be left out for want of room, with what is missing.
+    pub shortfalls: Vec<Shortfall>,
+}
+
+/// One strategy's result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attempt {
+    /// What it did, in words.
+    pub strategy: String,
+    /// Moves.
+    pub moves: usize,
+    /// Makespan in seconds.
+    pub makespan_s: f64,
+    /// Hosts that it could not empty.
+    pub stuck: usize,
+}
+
+/// A host whose instances have nowhere to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortfall {
+    /// The host.
+    pub host: HostName,
+    /// Where its instances may move, in words: `zone az1`.
+    pub domain: String,
+    /// The resource class that is short; `None` when room is not what is missing.
+    pub class: Option<String>,
+    /// How much of it is missing, in units of Placement.
+    pub missing: u64,
+    /// All of it in words.
+    pub detail: String,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The scope names what the region does not have.
+    #[error("{kind} {name} is not in region {region}")]
+    NoSuch {
+        /// `host`, `zone` or `aggregate`.
+        kind: &'static str,
+        /// What was named.
+        name: String,
+        /// The region.
+        region: String,
+    },
+    /// Hosts are to be remedied and not one of them can be emptied.
+    #[error("no host can be emptied: {}", .shortfalls.first().map_or("", |first| first.detail.as_str()))]
+    Infeasible {
+        /// What is missing, per host.
+        shortfalls: Vec<Shortfall>,
+        /// Every host that is left alone.
+        skipped: Vec<SkippedHost>,
+    },
+    /// The checker found the plan wrong. A bug in the planner.
+    #[error("the checker refuses the plan: {}", .0.first().map_or("", String::as_str))]
+    Violations(Vec<String>),
+}

@@ -1,0 +1,201 @@
+//! From input to rollout: select, schedule, check, seal.
+
+use std::collections::BTreeSet;
+
+use super::check::check;
+use super::digest::digest;
+use super::fleet::{Fleet, seconds};
+use super::input::{Attempt, PlanError, PlanInput, PlanReport, Shortfall};
+use super::rollout::{
+    Certificate, Note, PlannedHost, PlannedMove, Rollout, RolloutKind, Severity, SkipReason, SkippedHost,
+};
+use super::schedule::Planned;
+use super::select::{Selection, select};
+use super::space::Barrier;
+use super::sweep::{Sweep, sweep};
+use crate::model::{Digest, HostName};
+use crate::remedy::Verdict;
+
+/// Plans the whole campaign. The same input gives the same bytes, whatever the order of hosts and instances in it.
+pub fn plan(input: &PlanInput<'_>) -> Result<(Rollout, PlanReport), PlanError> {
+    let selection = select(input)?;
+    let fleet = Fleet::of(input.region, &selection, input.policy);
+    let canaries = super::canary::canaries(&fleet);
+    let swept = sweep(&fleet, &input.policy.objective, &canaries, input.seed);
+    let report = report(&fleet, &swept);
+    let rollout = assemble(input, selection, &fleet, &swept, &report);
+    if rollout.hosts.is_empty() && !report.shortfalls.is_empty() {
+        return Err(PlanError::Infeasible { shortfalls: report.shortfalls, skipped: rollout.skipped });
+    }
+    if !rollout.certificate.violations.is_empty() {
+        return Err(PlanError::Violations(rollout.certificate.violations));
+    }
+    Ok((rollout, report))
+}
+
+fn report(fleet: &Fleet<'_>, swept: &Sweep) -> PlanReport {
+    let attempt = |tried: &super::sweep::Tried| Attempt {
+        strategy: tried.strategy.describe(),
+        moves: tried.schedule.moves,
+        makespan_s: seconds(tried.schedule.makespan),
+        stuck: tried.schedule.stuck.len(),
+    };
+    let stuck = &swept.tried[swept.chosen].schedule.stuck;
+    PlanReport {
+        attempts: swept.tried.iter().map(attempt).collect(),
+        chosen: swept.chosen,
+        because: swept.because.clone(),
+        shortfalls: stuck.iter().map(|(host, barrier)| shortfall(fleet, *host, *barrier)).collect(),
+    }
+}
+
+fn shortfall(fleet: &Fleet<'_>, host: u32, barrier: Option<(u32, Barrier)>) -> Shortfall {
+    let domain = fleet.layout.domain_label(host).to_owned();
+    let (mut class, mut missing) = (None, 0);
+    let detail = match barrier {
+        None => format!("each of its instances fits somewhere in {domain}, but not all of them at once"),
+        Some((number, barrier)) => {
+            let instance = fleet.instance(number);
+            let what = format!("instance {} ({})", instance.name, instance.id);
+            match barrier {
+                Barrier::NotTarget => format!("no host in {domain} takes instances"),
+                Barrier::Zone => format!("{what} is pinned to another zone than its host's"),
+                Barrier::Traits => format!("no target in {domain} has the traits that {what} requires"),
+                Barrier::Room { class: short, missing: amount } => {
+                    let name = fleet.layout.classes()[short].clone();
+                    missing = u64::try_from(amount).unwrap_or(0);
+                    let text =
+                        format!("{what} fits nowhere in {domain}: {missing} of {name} missing at the best target");
+                    class = Some(name);
+                    text
+                }
+                Barrier::Affinity(group) => {
+                    format!("affinity group {} holds {what}", fleet.layout.group_rule(group).id)
+                }
+                Barrier::AntiAffinity(group) => format!(
+                    "anti-affinity group {} has a member on each target in {domain} with room for {what}",
+                    fleet.layout.group_rule(group).id
+                ),
+                Barrier::Headroom => format!("only empty hosts that the policy keeps would take {what}"),
+            }
+        }
+    };
+    Shortfall { host: fleet.name(host).clone(), domain, class, missing, detail }
+}
+
+fn assemble(
+    input: &PlanInput<'_>,
+    selection: Selection<'_>,
+    fleet: &Fleet<'_>,
+    swept: &Sweep,
+    report: &PlanReport,
+) -> Rollout {
+    let schedule = &swept.tried[swept.chosen].schedule;
+    let hosts: Vec<PlannedHost> =
+        (1..).zip(&schedule.hosts).map(|(order, planned)| planned_host(input, fleet, order, planned)).collect();
+    let names: BTreeSet<&HostName> = hosts.iter().map(|host| &host.host).collect();
+    let stays = selection.stays.into_iter().filter(|stay| names.contains(&stay.host)).collect();
+    let mut skipped = selection.skipped;
+    skipped.extend(report.shortfalls.iter().map(|shortfall| SkippedHost {
+        host: shortfall.host.clone(),
+        reason: SkipReason::NoRoom,
+        detail: shortfall.detail.clone(),
+    }));
+    skipped.sort_by(|a, b| a.host.cmp(&b.host));
+    let taking: BTreeSet<u32> = schedule.hosts.iter().flat_map(|host| &host.transfers).map(|to| to.to).collect();
+    let lenders = taking.into_iter().filter(|host| fleet.bystander[*host as usize]);
+    let mut rollout = Rollout {
+        format: 1,
+        kind: RolloutKind::Rollout,
+        id: input.id,
+        digest: Digest::new(""),
+        made_by: concat!("fleetmend ", env!("CARGO_PKG_VERSION")).to_owned(),
+        region: input.region.region.clone(),
+        created: input.now,
+        region_taken_at: input.region.taken_at,
+        seed: input.seed,
+        remedy: input.remedy.clone(),
+        policy: input.policy.clone(),
+        configuration: input.configuration.clone(),
+        hosts,
+        targets: selection.targets.into_iter().cloned().collect(),
+        lenders: lenders.map(|host| fleet.name(host).clone()).collect(),
+        skipped,
+        stays,
+        certificate: Certificate::default(),
+        notes: Vec::new(),
+    };
+    rollout.certificate = check(&rollout, input.region);
+    rollout.notes = notes(input, &rollout, report);
+    rollout.digest = digest(&rollout);
+    rollout
+}
+
+fn planned_host(input: &PlanInput<'_>, fleet: &Fleet<'_>, order: u32, planned: &Planned) -> PlannedHost {
+    let name = fleet.name(planned.host);
+    let host = fleet.host(planned.host);
+    let unknown = || Verdict { verdict: crate::remedy::VerdictKind::Unknown, evidence: Vec::new() };
+    let moves = planned.transfers.iter().map(|transfer| {
+        let instance = fleet.instance(transfer.instance);
+        PlannedMove {
+            instance: instance.id,
+            name: instance.name.clone(),
+            project: instance.project.clone(),
+            from: name.clone(),
+            to: fleet.name(transfer.to).clone(),
+            resources: instance.resources.clone(),
+            group: instance.group.clone(),
+            start_s: seconds(transfer.start),
+            finish_s: seconds(transfer.finish),
+        }
+    });
+    PlannedHost {
+        host: name.clone(),
+        zone: host.zone.clone(),
+        rack: host.rack.clone(),
+        order,
+        canary: planned.canary,
+        start_s: seconds(planned.start),
+        finish_s: seconds(planned.finish),
+        service: host.service.clone(),
+        identity: host.identity.clone(),
+        verdict: input.verdicts.get(name).cloned().unwrap_or_else(unknown),
+        moves: moves.collect(),
+    }
+}
+
+fn notes(input: &PlanInput<'_>, rollout: &Rollout, report: &PlanReport) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let mut say = |severity, at: &str, message: String| {
+        notes.push(Note { severity, at: at.to_owned(), message });
+    };
+    if rollout.hosts.is_empty() {
+        say(Severity::Info, &rollout.region, "nothing to do: no host is both vulnerable and selectable".to_owned());
+    } else {
+        say(
+            Severity::Info,
+            &rollout.region,
+            format!("chosen: {}; {}", report.attempts[report.chosen].strategy, report.because),
+        );
+    }
+    let certificate = &rollout.certificate;
+    if certificate.moves > certificate.instances {
+        let extra = certificate.moves - certificate.instances;
+        say(
+            Severity::Info,
+            &rollout.region,
+            format!("{extra} instances move twice: their hosts are drained first, before any host is mitigated"),
+        );
+    }
+    for lender in &rollout.lenders {
+        let message = "takes instances though it stays vulnerable: its domain has no other host to take them";
+        say(Severity::Warning, lender.as_str(), message.to_owned());
+    }
+    for shortfall in &report.shortfalls {
+        say(Severity::Warning, shortfall.host.as_str(), format!("left out: {}", shortfall.detail));
+    }
+    for gap in &input.region.gaps {
+        say(Severity::Warning, &gap.at, format!("could not be seen: {}", gap.detail));
+    }
+    notes
+}

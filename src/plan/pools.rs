@@ -1,0 +1,74 @@
+//! The policy's limits on hosts out of service, as pools of hosts with a number each.
+
+use std::collections::BTreeMap;
+
+use super::fleet::{Fleet, Pool};
+use crate::model::{Host, Limits, Region, ServiceState, ServiceStatus};
+
+/// Adds a pool for the region, each zone, each rack and each aggregate that the limits speak of.
+pub(super) fn add(fleet: &mut Fleet<'_>, region: &Region, limits: &Limits) {
+    let hosts: Vec<(u32, &Host)> =
+        region.hosts.iter().filter_map(|host| Some((fleet.layout.host(&host.host)?, host))).collect();
+    add_pool(fleet, limits.hosts.of(hosts.len()), hosts.iter().map(|(number, _)| *number));
+    for members in by(&hosts, |host| host.zone.as_ref().map(|zone| zone.as_str().to_owned())).into_values() {
+        let limit = limits.hosts_per_zone.of(members.len()).min(may_leave(&members, limits.keep_up.per_zone));
+        if let Some((number, _)) = members.first() {
+            let zone = fleet.layout.zone_of(*number) as usize;
+            fleet.zone_limits[zone] = u32::try_from(limit).unwrap_or(u32::MAX);
+        }
+        add_pool(fleet, limit, members.iter().map(|(number, _)| *number));
+    }
+    if let Some(limit) = limits.hosts_per_rack {
+        for members in by(&hosts, |host| host.rack.clone()).into_values() {
+            add_pool(fleet, limit.of(members.len()), members.iter().map(|(number, _)| *number));
+        }
+    }
+    for members in by_each(&hosts, |host| &host.aggregates).into_values() {
+        let limit = may_leave(&members, limits.keep_up.per_aggregate);
+        add_pool(fleet, limit, members.iter().map(|(number, _)| *number));
+    }
+}
+
+/// How many of `members` may be out so that `keep` stay in service; at least one, because a zone of one host could
+/// never be remedied otherwise.
+fn may_leave(members: &[(u32, &Host)], keep: usize) -> usize {
+    let in_service = members
+        .iter()
+        .filter(|(_, host)| host.service.state == ServiceState::Up && host.service.status == ServiceStatus::Enabled);
+    in_service.count().saturating_sub(keep).max(1)
+}
+
+fn add_pool(fleet: &mut Fleet<'_>, limit: usize, members: impl Iterator<Item = u32>) {
+    let members: Vec<u32> = members.collect();
+    let number = u32::try_from(fleet.pools.len()).unwrap_or(u32::MAX);
+    // A pool that can never fill limits nothing; the region's stays, the first of all.
+    if number > 0 && limit >= members.len() {
+        return;
+    }
+    fleet.pools.push(Pool { limit: u32::try_from(limit).unwrap_or(u32::MAX) });
+    for member in members {
+        fleet.pools_of[member as usize].push(number);
+    }
+}
+
+type Members<'a> = Vec<(u32, &'a Host)>;
+
+fn by<'a>(hosts: &[(u32, &'a Host)], key: impl Fn(&Host) -> Option<String>) -> BTreeMap<String, Members<'a>> {
+    let mut pools: BTreeMap<String, Members<'a>> = BTreeMap::new();
+    for (number, host) in hosts {
+        if let Some(key) = key(host) {
+            pools.entry(key).or_default().push((*number, host));
+        }
+    }
+    pools
+}
+
+fn by_each<'a>(hosts: &[(u32, &'a Host)], keys: impl Fn(&Host) -> &[String]) -> BTreeMap<String, Members<'a>> {
+    let mut pools: BTreeMap<String, Members<'a>> = BTreeMap::new();
+    for (number, host) in hosts {
+        for key in keys(host) {
+            pools.entry(key.clone()).or_default().push((*number, host));
+        }
+    }
+    pools
+}

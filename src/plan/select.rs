@@ -1,0 +1,210 @@
+//! Which hosts are remedied, which are left alone and why, and which can take instances from the start.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::input::{PlanError, PlanInput, Scope, Unknown, UnprovenIdentity};
+use super::movability::{Affinity, Movability, movability};
+use super::rollout::{PlannedStay, SkipReason, SkippedHost};
+use crate::model::{Host, HostName, Instance, Mark, Region, ServiceState, ServiceStatus};
+use crate::remedy::{Outcome, Verdict, VerdictKind, prospect};
+
+/// What selection found.
+#[derive(Debug, Default)]
+pub(super) struct Selection<'a> {
+    /// Hosts to remedy, in order of name.
+    pub(super) hosts: Vec<&'a Host>,
+    /// Instances that leave, by host, in order of id.
+    pub(super) leaving: BTreeMap<&'a HostName, Vec<&'a Instance>>,
+    /// Instances that stay on hosts to remedy.
+    pub(super) stays: Vec<PlannedStay>,
+    /// Hosts left alone, in order of name.
+    pub(super) skipped: Vec<SkippedHost>,
+    /// Hosts that can take instances from the start.
+    pub(super) targets: BTreeSet<&'a HostName>,
+    /// In service and vulnerable but not remedied: the last resort where nothing else takes instances.
+    pub(super) bystanders: BTreeSet<&'a HostName>,
+}
+
+/// Selects by scope, verdict, service, identity and movability.
+pub(super) fn select<'a>(input: &PlanInput<'a>) -> Result<Selection<'a>, PlanError> {
+    reject_strangers(input.region, input.scope)?;
+    let by_host = input.region.instances_by_host();
+    let affinity = Affinity::of(input.region);
+    let mut selection = Selection::default();
+    let mut hosts: Vec<&Host> = input.region.hosts.iter().collect();
+    hosts.sort_by(|a, b| a.host.cmp(&b.host));
+    hosts.dedup_by(|a, b| a.host == b.host);
+    for host in hosts {
+        let instances = by_host.get(&host.host).map_or(&[][..], Vec::as_slice);
+        let verdict = input.verdicts.get(&host.host);
+        let skip = reason_to_skip(host, verdict, input.scope).or_else(|| reason_not_to_reboot(host, input));
+        if is_target(host, verdict, input.scope) {
+            selection.targets.insert(&host.host);
+        }
+        let skip = match skip {
+            Some(skip) => Some(skip),
+            None => selection.sort_instances(host, instances, &affinity, input),
+        };
+        match skip {
+            None => selection.hosts.push(host),
+            Some((reason, detail)) => {
+                if is_bystander(host, reason, input.scope) {
+                    selection.bystanders.insert(&host.host);
+                }
+                selection.skipped.push(SkippedHost { host: host.host.clone(), reason, detail });
+            }
+        }
+    }
+    Ok(selection)
+}
+
+impl<'a> Selection<'a> {
+    /// Says of each instance whether it leaves or stays; answers why the host cannot be emptied, if so.
+    fn sort_instances(
+        &mut self,
+        host: &'a Host,
+        instances: &[&'a Instance],
+        affinity: &Affinity,
+        input: &PlanInput<'_>,
+    ) -> Option<(SkipReason, String)> {
+        let mut leaving = Vec::new();
+        let mut stays = Vec::new();
+        let mut blocked = Vec::new();
+        for instance in instances {
+            match movability(instance, affinity, &input.policy.instances) {
+                Movability::Moves => leaving.push(*instance),
+                Movability::Stays { reason, handling } => stays.push(PlannedStay {
+                    instance: instance.id,
+                    name: instance.name.clone(),
+                    project: instance.project.clone(),
+                    host: host.host.clone(),
+                    reason,
+                    handling,
+                }),
+                Movability::Blocks { why } => blocked.push(format!("{} ({}): {why}", instance.name, instance.id)),
+            }
+        }
+        if let Some(first) = blocked.first() {
+            let more = match blocked.len() - 1 {
+                0 => String::new(),
+                more => format!("; and {more} more"),
+            };
+            return Some((SkipReason::CannotEmpty, format!("{first}{more}")));
+        }
+        leaving.sort_by_key(|instance| instance.id);
+        stays.sort_by_key(|stay| stay.instance);
+        self.leaving.insert(&host.host, leaving);
+        self.stays.append(&mut stays);
+        None
+    }
+}
+
+fn reject_strangers(region: &Region, scope: &Scope) -> Result<(), PlanError> {
+    let no_such = |kind, name: &str| PlanError::NoSuch { kind, name: name.to_owned(), region: region.region.clone() };
+    let hosts: BTreeSet<&HostName> = region.hosts.iter().map(|host| &host.host).collect();
+    if let Some(name) = scope.hosts.iter().chain(&scope.exclude).find(|name| !hosts.contains(name)) {
+        return Err(no_such("host", name.as_str()));
+    }
+    let has_zone = |name| region.hosts.iter().any(|host| host.zone.as_ref() == Some(name));
+    if let Some(name) = scope.zones.iter().find(|name| !has_zone(*name)) {
+        return Err(no_such("zone", name.as_str()));
+    }
+    let has_aggregate = |name| region.hosts.iter().any(|host| host.aggregates.contains(name));
+    match scope.aggregates.iter().find(|name| !has_aggregate(*name)) {
+        Some(name) => Err(no_such("aggregate", name)),
+        None => Ok(()),
+    }
+}
+
+fn is_meant(host: &Host, scope: &Scope) -> bool {
+    let everything = scope.hosts.is_empty() && scope.zones.is_empty() && scope.aggregates.is_empty();
+    everything
+        || scope.hosts.contains(&host.host)
+        || host.zone.as_ref().is_some_and(|zone| scope.zones.contains(zone))
+        || host.aggregates.iter().any(|aggregate| scope.aggregates.contains(aggregate))
+}
+
+fn is_in_service(host: &Host) -> bool {
+    host.service.state == ServiceState::Up && host.service.status == ServiceStatus::Enabled && !host.service.forced_down
+}
+
+fn is_target(host: &Host, verdict: Option<&Verdict>, scope: &Scope) -> bool {
+    is_in_service(host)
+        && !scope.exclude.contains(&host.host)
+        && verdict.is_some_and(|verdict| match verdict.verdict {
+            VerdictKind::Mitigated | VerdictKind::NotAffected => true,
+            VerdictKind::Vulnerable | VerdictKind::Unknown => false,
+        })
+}
+
+/// Whether a host that is left alone could still lend its room.
+fn is_bystander(host: &Host, reason: SkipReason, scope: &Scope) -> bool {
+    is_in_service(host)
+        && match reason {
+            SkipReason::Unknown
+            | SkipReason::CannotEmpty
+            | SkipReason::NoRoom
+            | SkipReason::Identity
+            | SkipReason::CannotMitigate
+            | SkipReason::Limits => true,
+            SkipReason::Excluded => !scope.exclude.contains(&host.host),
+            SkipReason::Mitigated | SkipReason::NotAffected | SkipReason::Disabled | SkipReason::Down => false,
+        }
+}
+
+fn reason_to_skip(host: &Host, verdict: Option<&Verdict>, scope: &Scope) -> Option<(SkipReason, String)> {
+    if scope.exclude.contains(&host.host) {
+        return Some((SkipReason::Excluded, "excluded by name".to_owned()));
+    }
+    match verdict.map(|verdict| verdict.verdict) {
+        Some(VerdictKind::Mitigated) => {
+            return Some((SkipReason::Mitigated, "every requirement of the remedy holds".to_owned()));
+        }
+        Some(VerdictKind::NotAffected) => {
+            return Some((SkipReason::NotAffected, "its processor does not have the flaw".to_owned()));
+        }
+        Some(VerdictKind::Vulnerable | VerdictKind::Unknown) | None if !is_meant(host, scope) => {
+            return Some((SkipReason::Excluded, "outside the selection".to_owned()));
+        }
+        Some(VerdictKind::Unknown) | None if scope.unknown == Unknown::Skip => {
+            return Some((SkipReason::Unknown, unknown_detail(verdict)));
+        }
+        Some(VerdictKind::Vulnerable | VerdictKind::Unknown) | None => {}
+    }
+    service_reason(host).or_else(|| {
+        (scope.unproven_identity == UnprovenIdentity::Skip && !host.identity.is_known())
+            .then(|| (SkipReason::Identity, "its machine id and Nova host name were not seen".to_owned()))
+    })
+}
+
+/// Update and reboot would leave the host vulnerable: no outage is spent on it.
+fn reason_not_to_reboot(host: &Host, input: &PlanInput<'_>) -> Option<(SkipReason, String)> {
+    let prospect = prospect(&host.facts, input.remedy);
+    let obstacles: Vec<String> = prospect.remaining(input.policy.nova_conf).map(ToString::to_string).collect();
+    (!obstacles.is_empty()).then(|| (SkipReason::CannotMitigate, obstacles.join("; ")))
+}
+
+fn unknown_detail(verdict: Option<&Verdict>) -> String {
+    let open =
+        verdict.and_then(|verdict| verdict.evidence.iter().find(|evidence| evidence.outcome == Outcome::Unknown));
+    match open {
+        Some(evidence) => format!("could not be seen: {}", evidence.requirement),
+        None => "its facts were not collected".to_owned(),
+    }
+}
+
+fn service_reason(host: &Host) -> Option<(SkipReason, String)> {
+    let service = &host.service;
+    if service.status == ServiceStatus::Disabled {
+        let reason = service.disabled_reason.as_deref().unwrap_or("no reason given");
+        let detail = match Mark::read(reason) {
+            Some(mark) => format!("disabled by run {} ({reason})", mark.run()),
+            None => format!("disabled by somebody else: {reason}"),
+        };
+        return Some((SkipReason::Disabled, detail));
+    }
+    if service.forced_down {
+        return Some((SkipReason::Down, "an operator declared its service down".to_owned()));
+    }
+    (service.state == ServiceState::Down).then(|| (SkipReason::Down, "its service does not report".to_owned()))
+}

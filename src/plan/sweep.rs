@@ -1,0 +1,231 @@
+//! Tries strategies and keeps the one that the policy's objective prefers. Parallel, and the same whatever the number
+//! of threads: results are compared in the order in which they were asked for.
+
+use std::collections::BTreeSet;
+
+use super::fleet::{Fleet, Millis};
+use super::schedule::{Order, Schedule, Strategy, schedule};
+use crate::model::{Objective, Prefer};
+
+/// A strategy and what came of it.
+#[derive(Debug)]
+pub(super) struct Tried {
+    pub(super) strategy: Strategy,
+    pub(super) schedule: Schedule,
+}
+
+/// Everything that was tried.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    pub(super) tried: Vec<Tried>,
+    pub(super) chosen: usize,
+    pub(super) because: String,
+}
+
+/// What attempts are measured against.
+#[derive(Debug, Clone, Copy)]
+struct Goal<'a> {
+    objective: &'a Objective,
+    /// No schedule is shorter.
+    makespan: Millis,
+    /// No schedule has fewer moves.
+    moves: usize,
+}
+
+/// Attempts, so that the sum of their costs stays about the same: one costs a little for each instance, and about
+/// ten times as much for each host.
+const EFFORT: usize = 2_000_000;
+
+/// Fewest and most attempts of each stage.
+const ATTEMPTS: (usize, usize) = (2, 24);
+
+/// How often seeds are placed anew when they went to hosts that turned out to be stuck.
+const REPAIRS: usize = 8;
+
+/// Sweeps over strategies. First how many seeds there are, then the order of hosts with the best of those.
+pub(super) fn sweep(fleet: &Fleet<'_>, objective: &Objective, canaries: &[u32], seed: u64) -> Sweep {
+    let goal = Goal { objective, makespan: shortest(fleet, canaries), moves: fleet.instance_count() };
+    let cost = fleet.instance_count() + 10 * fleet.hosts.len() + 1;
+    let attempts = (EFFORT / cost).clamp(ATTEMPTS.0, ATTEMPTS.1);
+    let mut tried = try_all(fleet, canaries, first_stage(fleet, seed, attempts));
+    let mut best = choose(&tried, goal);
+    if !is_good(&tried[best].schedule, goal) {
+        tried.extend(try_all(fleet, canaries, late_seeds(fleet, goal, &tried[best].strategy, attempts)));
+        best = choose(&tried, goal);
+    }
+    let basis = tried[best].strategy.clone();
+    let orders = (1..attempts as u64).map(|number| Strategy { seed: seed.wrapping_add(number), ..basis.clone() });
+    tried.extend(try_all(fleet, canaries, orders.collect()));
+    let chosen = choose(&tried, goal);
+    let because = explain(&tried, chosen, goal);
+    Sweep { tried, chosen, because }
+}
+
+fn first_stage(fleet: &Fleet<'_>, seed: u64, attempts: usize) -> Vec<Strategy> {
+    let slots = fleet.pools[0].limit.min(u32::try_from(fleet.hosts.len()).unwrap_or(u32::MAX));
+    let basis = Strategy { order: Order::Mixed, seeds: 0, late_moves: 0, pack: true, seed };
+    let seeds = [0, slots, slots / 2, slots / 4, slots - slots / 4, slots / 8];
+    let mut strategies: Vec<Strategy> = Vec::new();
+    for seeds in seeds {
+        for (order, pack) in [(Order::Mixed, true), (Order::Longest, true), (Order::Mixed, false)] {
+            let strategy = Strategy { order, seeds, pack, ..basis.clone() };
+            if !strategies.contains(&strategy) {
+                strategies.push(strategy);
+            }
+        }
+    }
+    // With few attempts each number of seeds counts more than another order.
+    strategies.sort_by_key(|strategy| (!strategy.pack, strategy.order == Order::Longest));
+    strategies.truncate(attempts.max(3));
+    strategies
+}
+
+/// Strategies that spend moves to fill slots; for those who ask for the fastest, or where the makespan is too long
+/// otherwise.
+fn late_seeds(fleet: &Fleet<'_>, goal: Goal<'_>, basis: &Strategy, attempts: usize) -> Vec<Strategy> {
+    let budget = share(fleet.instance_count(), goal.objective.extra_moves.fraction());
+    let budgets = [budget, budget / 2, budget / 4, budget / 8];
+    budgets
+        .into_iter()
+        .filter(|late_moves| *late_moves > 0)
+        .take(attempts)
+        .map(|late_moves| Strategy { late_moves, ..basis.clone() })
+        .collect()
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a share of a count of instances is a small positive number"
+)]
+fn share(count: usize, fraction: f64) -> u32 {
+    (count as f64 * fraction) as u32
+}
+
+/// Whether nothing is to be gained by spending moves.
+fn is_good(schedule: &Schedule, goal: Goal<'_>) -> bool {
+    match goal.objective.prefer {
+        Prefer::FewestMoves => is_within(schedule.makespan, goal),
+        Prefer::Fastest => false,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "planned times are far below 2^52 ms")]
+fn is_within(makespan: Millis, goal: Goal<'_>) -> bool {
+    makespan as f64 <= goal.makespan as f64 * (1.0 + goal.objective.within.fraction())
+}
+
+fn is_in_budget(moves: usize, goal: Goal<'_>) -> bool {
+    moves <= goal.moves + share(goal.moves, goal.objective.extra_moves.fraction()) as usize
+}
+
+/// The index of the best: fewest stuck hosts, then what the objective prefers; the first wins a draw.
+fn choose(tried: &[Tried], goal: Goal<'_>) -> usize {
+    let fewest_stuck = tried.iter().map(|tried| tried.schedule.stuck.len()).min().unwrap_or(0);
+    let open = || tried.iter().enumerate().filter(|(_, tried)| tried.schedule.stuck.len() == fewest_stuck);
+    let shortest = open().map(|(_, tried)| tried.schedule.makespan).min().unwrap_or(0);
+    let key = |tried: &Tried| {
+        let Schedule { makespan, moves, .. } = tried.schedule;
+        let moves = moves as u64;
+        match goal.objective.prefer {
+            Prefer::FewestMoves if is_within(makespan, goal) => (0, moves, makespan),
+            // Out of reach for all: near the shortest, fewer moves are worth more than the last percent.
+            Prefer::FewestMoves if makespan <= shortest + shortest / 100 => (1, moves, makespan),
+            Prefer::FewestMoves => (2, makespan, moves),
+            Prefer::Fastest if is_in_budget(tried.schedule.moves, goal) => (0, makespan, moves),
+            Prefer::Fastest => (1, moves, makespan),
+        }
+    };
+    open().min_by_key(|(index, tried)| (key(tried), *index)).map_or(0, |(index, _)| index)
+}
+
+fn explain(tried: &[Tried], chosen: usize, goal: Goal<'_>) -> String {
+    let schedule = &tried[chosen].schedule;
+    let stuck = match schedule.stuck.len() {
+        0 => String::new(),
+        stuck => format!("leaves {stuck} hosts out, no fewer is possible here; "),
+    };
+    let why = match goal.objective.prefer {
+        Prefer::FewestMoves if is_within(schedule.makespan, goal) => {
+            format!("fewest moves with a makespan within {} of its lower bound", goal.objective.within)
+        }
+        Prefer::FewestMoves => {
+            format!("shortest; none comes within {} of the lower bound on the makespan", goal.objective.within)
+        }
+        Prefer::Fastest if is_in_budget(schedule.moves, goal) => {
+            format!("shortest with at most {} extra moves", goal.objective.extra_moves)
+        }
+        Prefer::Fastest => format!("fewest moves; none keeps to {} extra moves", goal.objective.extra_moves),
+    };
+    format!("{stuck}{why}, of {} attempts", tried.len())
+}
+
+/// What any schedule takes at least: the slots of the region and of each zone, the longest host, the canary gate.
+fn shortest(fleet: &Fleet<'_>, canaries: &[u32]) -> Millis {
+    let out = |host: &u32| fleet.out_for(&fleet.leaving[*host as usize]);
+    let over =
+        |hosts: &mut dyn Iterator<Item = &u32>, limit: u32| hosts.map(out).sum::<Millis>() / u64::from(limit.max(1));
+    let region = over(&mut fleet.hosts.iter(), fleet.pools[0].limit);
+    let zones = (0_u32..)
+        .zip(&fleet.zone_limits)
+        .map(|(zone, limit)| over(&mut fleet.hosts.iter().filter(|host| fleet.layout.zone_of(**host) == zone), *limit));
+    let first = canaries.iter().map(out).max().map_or(0, |first| first + fleet.soak);
+    let canary_share: Millis = canaries.iter().map(out).sum::<Millis>() / u64::from(fleet.pools[0].limit.max(1));
+    let gated = first + region.saturating_sub(canary_share);
+    zones.chain([region, gated]).chain(fleet.hosts.iter().map(out)).max().unwrap_or(0)
+}
+
+fn try_all(fleet: &Fleet<'_>, canaries: &[u32], strategies: Vec<Strategy>) -> Vec<Tried> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(strategies.len()).max(1);
+    let mut results: Vec<Option<Tried>> = Vec::new();
+    results.resize_with(strategies.len(), || None);
+    let jobs: Vec<(usize, Strategy)> = strategies.into_iter().enumerate().collect();
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|worker| {
+                let mine: Vec<(usize, Strategy)> = jobs.iter().skip(worker).step_by(threads).cloned().collect();
+                scope.spawn(move || {
+                    let attempt = |(index, strategy): (usize, Strategy)| (index, attempt(fleet, canaries, strategy));
+                    mine.into_iter().map(attempt).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        for (index, tried) in workers.into_iter().filter_map(|worker| worker.join().ok()).flatten() {
+            results[index] = Some(tried);
+        }
+    });
+    results.into_iter().flatten().collect()
+}
+
+/// One attempt. Hosts that turn out to be stuck take no seeds: what was moved there would have been moved in vain.
+fn attempt(fleet: &Fleet<'_>, canaries: &[u32], strategy: Strategy) -> Tried {
+    let mut banned = BTreeSet::new();
+    let mut made = schedule(fleet, &strategy, canaries, &banned);
+    for _ in 0..REPAIRS {
+        let stuck: BTreeSet<u32> = made.stuck.iter().map(|(host, _)| *host).collect();
+        let in_vain = made.hosts.iter().flat_map(|host| &host.transfers).any(|transfer| stuck.contains(&transfer.to));
+        if !in_vain {
+            break;
+        }
+        banned.extend(stuck);
+        made = schedule(fleet, &strategy, canaries, &banned);
+    }
+    Tried { strategy, schedule: made }
+}
+
+impl Strategy {
+    /// In words.
+    pub(super) fn describe(&self) -> String {
+        let order = match self.order {
+            Order::Mixed => "mixed order",
+            Order::Longest => "longest first",
+        };
+        let pack = if self.pack { "packed while vacant hosts are scarce" } else { "mirrored only" };
+        let late = match self.late_moves {
+            0 => String::new(),
+            moves => format!(", up to {moves} moves to fill slots"),
+        };
+        format!("{} seeds, {order}, {pack}{late}, seed {}", self.seeds, self.seed)
+    }
+}
