@@ -142,6 +142,7 @@ impl Play {
             configuration: Digest::new("sha256:0"),
             hosts: hosts.iter().enumerate().map(planned).collect(),
             targets: vec!["spare".into()],
+            lenders: vec![],
             skipped: vec![],
             stays: vec![],
             certificate: Certificate::default(),
