@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::event::{Event, EventKind, FaultScope, GateName, Outcome, Runner, StepFailure};
 use super::schedule::{Decision, decide, next_wake, retry_at};
-use super::state::{IllegalTransition, RunState};
+use super::state::{Gate, IllegalTransition, RunState};
 use super::step::{Mode, News, Ports, StepTask};
 use super::{control, host::StepStatus};
 use crate::actions::{ErrorClass, Patience, Progress};
@@ -149,9 +149,9 @@ impl Driver<'_> {
         loop {
             let decisions = decide(&self.state, self.now());
             if decisions.is_empty() {
-                let wake = next_wake(&self.state, self.now()).filter(|_| self.mode == Mode::Dry);
-                let Some(wake) = wake.filter(|_| !self.state.is_busy()) else { return Ok(None) };
-                self.ahead += wake.duration_since(self.now());
+                if !self.skip_ahead().await? {
+                    return Ok(None);
+                }
                 continue;
             }
             let starts: Vec<StepId> = decisions
@@ -186,6 +186,21 @@ impl Driver<'_> {
         }
     }
 
+    /// A dry run waits for no time and no approval: it goes ahead of the clock to whatever comes next.
+    async fn skip_ahead(&mut self) -> Result<bool, DriveError> {
+        if self.mode == Mode::Real || self.state.is_busy() {
+            return Ok(false);
+        }
+        if self.state.gate() == Gate::Reached(None) {
+            let by = "the dry run".to_owned();
+            self.commit(vec![EventKind::GateOpened { gate: GateName::Canary, by }]).await?;
+            return Ok(true);
+        }
+        let Some(wake) = next_wake(&self.state, self.now()) else { return Ok(false) };
+        self.ahead += wake.duration_since(self.now());
+        Ok(true)
+    }
+
     fn event_of(&self, decision: Decision) -> EventKind {
         match decision {
             Decision::Start { step, attempt, target, because } => {
@@ -207,6 +222,9 @@ impl Driver<'_> {
 
     /// Applies, makes durable, shows.
     pub(super) async fn commit(&mut self, kinds: Vec<EventKind>) -> Result<(), DriveError> {
+        if kinds.is_empty() {
+            return Ok(());
+        }
         let at = self.now();
         let mut events = Vec::with_capacity(kinds.len());
         for kind in kinds {
@@ -240,13 +258,12 @@ impl Driver<'_> {
         let Some(state) = self.state.step(id) else { return };
         let StepStatus::Running { attempt, .. } = state.status else { return };
         let host = &state.step.host;
-        let rollout = Arc::clone(self.state.rollout());
-        let Some(place) = rollout.hosts.iter().position(|planned| planned.host == *host) else { return };
+        let Some(place) = self.state.place_in_order(host) else { return };
         let memory = self.state.hosts().get(host).map(|host| host.memory().clone()).unwrap_or_default();
         let task = StepTask {
             mode: self.mode,
             run: self.state.run(),
-            rollout,
+            rollout: Arc::clone(self.state.rollout()),
             host: place,
             step: id.clone(),
             kind: state.step.kind,

@@ -183,6 +183,11 @@ impl RunState {
         self.planned.get(host).and_then(|index| self.rollout.hosts.get(*index))
     }
 
+    /// A planned host's place in the rollout, from 0.
+    pub(super) fn place_in_order(&self, host: &HostName) -> Option<usize> {
+        self.planned.get(host).copied()
+    }
+
     /// What is where, moves in flight counted on both sides.
     pub fn occupancy(&self) -> &Occupancy {
         &self.occupancy

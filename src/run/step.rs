@@ -102,10 +102,10 @@ impl StepTask {
             poll: self.poll,
             patience: &self.patience,
         };
-        let action = actions::for_step(self.kind);
         if let Some(output) = self.known_in_a_dry_run() {
             return Some(Ok(output));
         }
+        let action = actions::for_step(self.kind);
         let intent = match action.probe(&cx).await {
             Err(error) => return Some(Err(error)),
             Ok(Probe::Done(output)) => return Some(Ok(output)),
@@ -143,15 +143,38 @@ impl StepTask {
         is_recorded.await.ok()
     }
 
-    /// In a dry run no move was made, so that a second look would find everything where it was.
+    /// What a dry run takes for granted without a probe: a second look would find every instance where it was, and
+    /// what follows an update or a reboot cannot be seen before it.
     fn known_in_a_dry_run(&self) -> Option<StepOutput> {
-        let again = self.mode == Mode::Dry && self.kind == StepKind::Resolve && !self.memory.left.is_empty();
-        again.then(|| StepOutput::Resolved {
-            leaving: Vec::new(),
-            staying: self.memory.staying.clone(),
-            differences: Vec::new(),
-            unplanned: Vec::new(),
-        })
+        if self.mode == Mode::Real {
+            return None;
+        }
+        match self.kind {
+            StepKind::Resolve if !self.memory.left.is_empty() => Some(StepOutput::Resolved {
+                leaving: Vec::new(),
+                staying: self.memory.staying.clone(),
+                differences: Vec::new(),
+                unplanned: Vec::new(),
+            }),
+            StepKind::VerifyConfig
+            | StepKind::Return
+            | StepKind::Evidence
+            | StepKind::Enable
+            | StepKind::Settle
+            | StepKind::Unfence
+            | StepKind::Quarantine => {
+                Some(StepOutput::Done { note: "to be seen after the steps before it".to_owned() })
+            }
+            StepKind::Identify
+            | StepKind::Disable
+            | StepKind::Stage
+            | StepKind::Resolve
+            | StepKind::Move
+            | StepKind::Fence
+            | StepKind::Update
+            | StepKind::Configure
+            | StepKind::Reboot => None,
+        }
     }
 
     /// What a dry run takes for granted in place of applying.
