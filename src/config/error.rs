@@ -123,7 +123,9 @@ fn structure_in_words(expected: &str) -> &str {
 
 fn type_in_words(ty: &str) -> String {
     match ty {
-        "u8" | "u16" | "u32" | "u64" | "u128" | "usize" => "a whole number of 0 or more".to_owned(),
+        "u8" => format!("a whole number between 0 and {}", u8::MAX),
+        "u16" => format!("a whole number between 0 and {}", u16::MAX),
+        "u32" | "u64" | "u128" | "usize" => "a whole number of 0 or more".to_owned(),
         "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => "a whole number".to_owned(),
         "f32" | "f64" | "float" => "a number".to_owned(),
         "bool" | "boolean" => "`true` or `false`".to_owned(),

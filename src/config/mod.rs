@@ -4,10 +4,12 @@
 //! Opens no file and reads no environment: callers bring text and a name for it.
 
 pub mod clouds;
+mod configuration;
 mod error;
 mod files;
 pub mod shipped;
 mod text;
 
+pub use configuration::{Configuration, StateUrl, read_configuration};
 pub use error::ConfigError;
 pub use files::{read_policy, read_region, read_remedy, read_rollout, write_region, write_rollout};
