@@ -35,7 +35,7 @@ const EVERYWHERE: &[&str] = &[""];
 
 const RULES: &[Rule] = &[
     Rule {
-        name: "R1 pure rooms know no runtime, network, database, file, environment or thread",
+        name: "R1 pure rooms know no runtime, network, database, file or environment",
         within: PURE,
         except: &[],
         tokens: &[
@@ -47,11 +47,10 @@ const RULES: &[Rule] = &[
             "rusqlite",
             "osauth",
             "std::fs",
-            "std::io",
             "std::env",
             "std::net",
             "std::process",
-            "std::thread",
+            "thread::sleep",
             "serde_yaml",
             "crate::cli",
             "crate::journal",
