@@ -61,3 +61,6 @@ pub enum Probe {
     /// An earlier attempt's effect is under way: go to `verify`.
     InFlight(Intent),
 }
+
+#[cfg(test)]
+mod tests;

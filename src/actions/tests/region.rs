@@ -1,0 +1,410 @@
+//! A region of three hosts that does what it is told at the second it is told, and counts what is done to it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::actions::Progress;
+use crate::cloud::{
+    Allocation, CloudError, CloudErrorKind, ComputeService, InstanceAction, InstanceActionEvent, Migration,
+    MigrationKind, MigrationStatus, PowerState, Server, ServerGroup,
+};
+use crate::host::{HostErrorKind, JobStatus};
+use crate::model::{
+    Domain, DomainState, HostIdentity, HostName, InstanceId, InstanceStatus, ProjectId, RequestId, Resources, Service,
+    ServiceId, ServiceState, ServiceStatus, UnitName,
+};
+
+/// The host that is remedied.
+pub const HOST: &str = "compute-1";
+/// A host that takes instances.
+pub const TARGET: &str = "compute-2";
+/// Another one.
+pub const OTHER: &str = "compute-3";
+
+/// What a port is told to answer next, once.
+#[derive(Debug, Clone, Copy)]
+pub enum Fault {
+    /// A call to the cloud fails, and did nothing.
+    Refused(CloudErrorKind),
+    /// A call to the cloud does its work, and its answer is lost.
+    Lost(CloudErrorKind),
+    /// An operation on a host fails, and did nothing.
+    Host(HostErrorKind),
+    /// An operation on a host does its work, and the connection breaks.
+    HostLost(HostErrorKind),
+}
+
+/// How the next live migration goes.
+#[derive(Debug, Clone)]
+pub enum Script {
+    /// Arrives after so many seconds; the record follows the server a second later, as Nova's does.
+    Arrives(u64),
+    /// Ends after so many seconds in this status, back on its source, with a reason in the action's events.
+    Fails(u64, MigrationStatus, Option<&'static str>),
+    /// The same, and two seconds later the server goes to ERROR on its source.
+    FailsIntoError(u64),
+    /// The server goes to ERROR on its target, under this status of the record.
+    BreaksOnTarget(u64, MigrationStatus),
+    /// The record fails, and Nova shows the server ACTIVE on the target, which died.
+    DiesOnTarget(u64),
+    /// The record says completed and the server is MIGRATING for ever.
+    Torn(u64),
+    /// Never ends by itself; an abort works.
+    Hangs,
+    /// Never ends, and no abort has an effect.
+    HangsForGood,
+    /// Accepted, and no record ever shows.
+    Unrecorded,
+}
+
+type Incident = Box<dyn FnOnce(&mut State) + Send>;
+
+/// The state of the region.
+pub struct State {
+    pub services: BTreeMap<HostName, ComputeService>,
+    pub servers: BTreeMap<InstanceId, Server>,
+    pub groups: Vec<ServerGroup>,
+    pub migrations: Vec<Migration>,
+    pub actions: BTreeMap<InstanceId, Vec<InstanceAction>>,
+    pub script: Script,
+    /// Domains on the host beside those of its servers.
+    pub stray_domains: Vec<Domain>,
+    /// State of a server's domain where it is not what Nova says.
+    pub domain_states: BTreeMap<InstanceId, DomainState>,
+    /// Allocations on the host beside those of its servers.
+    pub stray_allocations: Vec<Allocation>,
+    /// Servers without allocation.
+    pub unallocated: Vec<InstanceId>,
+    pub identity: HostIdentity,
+    pub boot: String,
+    pub answers: bool,
+    /// Seconds from an order until the host is back, or never.
+    pub outage: Option<u64>,
+    /// Whether an order to reboot has any effect.
+    pub reboots: bool,
+    pub unit: &'static str,
+    pub nova_conf: String,
+    /// Version of the package.
+    pub installed: u32,
+    /// Version that an update brings.
+    pub available: u32,
+    pub sysfs: &'static str,
+    pub vulnerabilities_readable: bool,
+    pub jobs: BTreeMap<UnitName, JobStatus>,
+    /// Seconds that a job takes, its exit status, its output.
+    pub job: (u64, i32, &'static str),
+    /// Every change that was made, in order.
+    pub effects: Vec<String>,
+    pub progress: Vec<Progress>,
+    faults: BTreeMap<&'static str, VecDeque<Fault>>,
+    agenda: Vec<(Instant, Incident)>,
+    next_record: u64,
+}
+
+/// The region behind its ports.
+pub struct Lab {
+    state: Mutex<State>,
+    pub began: Instant,
+}
+
+pub fn id(number: u128) -> InstanceId {
+    InstanceId::new(Uuid::from_u128(number))
+}
+
+pub fn host(name: &str) -> HostName {
+    HostName::new(name)
+}
+
+pub fn epoch() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).expect("a time in this century")
+}
+
+pub fn identity() -> HostIdentity {
+    HostIdentity {
+        machine_id: Some("0123456789abcdef0123456789abcdef".to_owned()),
+        nova_host: Some(HOST.to_owned()),
+        hostname: Some(format!("{HOST}.example")),
+    }
+}
+
+pub fn service(name: &str) -> ComputeService {
+    ComputeService {
+        host: host(name),
+        zone: None,
+        service: Service {
+            id: ServiceId::new(format!("service-of-{name}")),
+            state: ServiceState::Up,
+            status: ServiceStatus::Enabled,
+            disabled_reason: None,
+            forced_down: false,
+        },
+        updated_at: Some(epoch()),
+        cell_is_down: false,
+    }
+}
+
+pub fn server(number: u128, status: InstanceStatus) -> Server {
+    Server {
+        id: id(number),
+        name: format!("vm{number}"),
+        project: ProjectId::new("p1"),
+        host: Some(host(HOST)),
+        vm_state: status.as_str().to_lowercase(),
+        status,
+        task_state: None,
+        power_state: PowerState::Running,
+        locked: false,
+        locked_reason: None,
+        zone: None,
+        pinned_zone: None,
+        resources: Resources::basic(1, 1024, 0),
+        groups: Vec::new(),
+        traits: Vec::new(),
+        metadata: BTreeMap::new(),
+        fault: None,
+        launched_at: None,
+        updated: None,
+        progress: None,
+    }
+}
+
+impl State {
+    fn new() -> Self {
+        Self {
+            services: [HOST, TARGET, OTHER].into_iter().map(|name| (host(name), service(name))).collect(),
+            servers: BTreeMap::new(),
+            groups: Vec::new(),
+            migrations: Vec::new(),
+            actions: BTreeMap::new(),
+            script: Script::Arrives(4),
+            stray_domains: Vec::new(),
+            domain_states: BTreeMap::new(),
+            stray_allocations: Vec::new(),
+            unallocated: Vec::new(),
+            identity: identity(),
+            boot: "boot-1".to_owned(),
+            answers: true,
+            outage: Some(60),
+            reboots: true,
+            unit: "active",
+            nova_conf: "[libvirt]\ncpu_mode = host-model\n".to_owned(),
+            installed: 1,
+            available: 2,
+            sysfs: "Vulnerable",
+            vulnerabilities_readable: true,
+            jobs: BTreeMap::new(),
+            job: (30, 0, "Complete!"),
+            effects: Vec::new(),
+            progress: Vec::new(),
+            faults: BTreeMap::new(),
+            agenda: Vec::new(),
+            next_record: 100,
+        }
+    }
+
+    /// Puts a server on the host.
+    pub fn boot_server(&mut self, number: u128, status: InstanceStatus) {
+        let server = server(number, status);
+        self.servers.insert(server.id, server);
+    }
+
+    /// The server of that number.
+    pub fn vm(&mut self, number: u128) -> &mut Server {
+        self.servers.get_mut(&id(number)).expect("the test put it there")
+    }
+
+    /// The service of a host.
+    pub fn service(&mut self, name: &str) -> &mut Service {
+        &mut self.services.get_mut(&host(name)).expect("one of three").service
+    }
+
+    /// Disables the service of the host for `reason`.
+    pub fn disable(&mut self, reason: &str) {
+        let service = self.service(HOST);
+        service.status = ServiceStatus::Disabled;
+        service.disabled_reason = Some(reason.to_owned());
+    }
+
+    /// Has something happen in `seconds`.
+    pub fn later(&mut self, seconds: u64, incident: impl FnOnce(&mut Self) + Send + 'static) {
+        self.agenda.push((Instant::now() + Duration::from_secs(seconds), Box::new(incident)));
+    }
+
+    /// Has the next call of `operation` fail.
+    pub fn fault(&mut self, operation: &'static str, fault: Fault) {
+        self.faults.entry(operation).or_default().push_back(fault);
+    }
+
+    /// The fault of this call.
+    pub fn next_fault(&mut self, operation: &str) -> Option<Fault> {
+        self.faults.get_mut(operation)?.pop_front()
+    }
+
+    /// How many of the changes begin so.
+    pub fn count(&self, effect: &str) -> usize {
+        self.effects.iter().filter(|done| done.starts_with(effect)).count()
+    }
+
+    fn unfold(&mut self) {
+        let now = Instant::now();
+        while let Some(index) = self.agenda.iter().position(|(due, _)| *due <= now) {
+            let (_, incident) = self.agenda.remove(index);
+            incident(self);
+        }
+    }
+
+    /// A record of a live migration away from the host.
+    pub fn record(&mut self, instance: InstanceId, target: &HostName, status: MigrationStatus) -> u64 {
+        self.next_record += 1;
+        self.migrations.push(Migration {
+            id: self.next_record,
+            uuid: None,
+            instance,
+            status,
+            kind: MigrationKind::Live,
+            source: Some(host(HOST)),
+            target: Some(target.clone()),
+            created_at: None,
+            updated_at: None,
+        });
+        self.next_record
+    }
+
+    pub fn end_record(&mut self, record: u64, status: MigrationStatus) {
+        let found = self.migrations.iter_mut().find(|migration| migration.id == record);
+        found.expect("a record of this test").status = status;
+    }
+
+    fn rest(&mut self, instance: InstanceId, at: Option<HostName>, status: InstanceStatus) {
+        let Some(server) = self.servers.get_mut(&instance) else { return };
+        server.status = status;
+        server.task_state = None;
+        if at.is_some() {
+            server.host = at;
+        }
+    }
+
+    /// Begins a live migration as the script says.
+    pub fn migrate(&mut self, instance: InstanceId, target: &HostName, request: RequestId) {
+        let before = self.servers[&instance].status.clone();
+        let script = self.script.clone();
+        if matches!(script, Script::Unrecorded) {
+            return;
+        }
+        self.rest(instance, None, InstanceStatus::Migrating);
+        self.servers.get_mut(&instance).expect("just found").task_state = Some("migrating".to_owned());
+        let record = self.record(instance, target, MigrationStatus::Running);
+        let reason = if let Script::Fails(_, _, reason) = script { reason } else { None };
+        self.act(instance, request, reason);
+        let target = target.clone();
+        match script {
+            Script::Arrives(seconds) => {
+                self.later(seconds, move |s| s.rest(instance, Some(target), before));
+                self.later(seconds + 1, move |s| s.end_record(record, MigrationStatus::Completed));
+            }
+            Script::Fails(seconds, status, _) => self.later(seconds, move |s| {
+                s.end_record(record, status);
+                s.rest(instance, None, before);
+            }),
+            Script::FailsIntoError(seconds) => {
+                self.later(seconds, move |s| {
+                    s.end_record(record, MigrationStatus::Error);
+                    s.rest(instance, None, before);
+                });
+                self.later(seconds + 2, move |s| s.rest(instance, None, InstanceStatus::Error));
+            }
+            Script::BreaksOnTarget(seconds, status) => self.later(seconds, move |s| {
+                s.end_record(record, status);
+                s.rest(instance, Some(target), InstanceStatus::Error);
+                s.vm(instance.uuid().as_u128()).fault = Some("post migration failed".to_owned());
+            }),
+            Script::DiesOnTarget(seconds) => self.later(seconds, move |s| {
+                s.end_record(record, MigrationStatus::Error);
+                s.rest(instance, Some(target), before);
+            }),
+            Script::Torn(seconds) => {
+                self.later(seconds, move |s| s.end_record(record, MigrationStatus::Completed));
+            }
+            Script::Hangs | Script::HangsForGood | Script::Unrecorded => {}
+        }
+    }
+
+    /// Writes the action of a live migration, with the reason of its failure.
+    fn act(&mut self, instance: InstanceId, request: RequestId, reason: Option<&str>) {
+        let event = InstanceActionEvent {
+            event: "conductor_live_migrate_instance".to_owned(),
+            result: Some(if reason.is_some() { "Error" } else { "Success" }.to_owned()),
+            details: reason.map(str::to_owned),
+            host: None,
+        };
+        let action = InstanceAction {
+            action: "live-migration".to_owned(),
+            request,
+            started_at: None,
+            message: None,
+            user: None,
+            events: vec![event],
+        };
+        self.actions.entry(instance).or_default().insert(0, action);
+    }
+
+    /// Aborts a migration, unless the script has it hang for good.
+    pub fn abort(&mut self, instance: InstanceId, record: u64) {
+        if matches!(self.script, Script::HangsForGood) {
+            return;
+        }
+        self.later(1, move |s| {
+            s.end_record(record, MigrationStatus::Cancelled);
+            s.rest(instance, None, InstanceStatus::Active);
+        });
+    }
+
+    /// The host goes down, and comes back in another boot after its outage.
+    pub fn reboot(&mut self) {
+        if !self.reboots {
+            return;
+        }
+        self.later(2, |s| s.answers = false);
+        let Some(outage) = self.outage else { return };
+        self.later(outage, |s| {
+            s.answers = true;
+            s.boot = "boot-2".to_owned();
+            s.unit = "active";
+            if s.installed >= 2 {
+                s.sysfs = "Mitigation: Clear CPU buffers; SMT vulnerable";
+            }
+        });
+    }
+
+    /// nova-compute reports every ten seconds from now on.
+    pub fn report(&mut self) {
+        let found = self.services.get_mut(&host(HOST)).expect("one of three");
+        found.updated_at = found.updated_at.and_then(|at| at.checked_add(Duration::from_secs(10)).ok());
+        self.later(10, Self::report);
+    }
+}
+
+impl Lab {
+    pub fn new() -> Self {
+        Self { state: Mutex::new(State::new()), began: Instant::now() }
+    }
+
+    /// The state, with all that is due having happened.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock().expect("no test panics while it holds the state");
+        state.unfold();
+        state
+    }
+}
+
+/// An error of `kind` as an adapter would word it.
+pub fn cloud_error(kind: CloudErrorKind, operation: &str) -> CloudError {
+    let mut error = CloudError::new(kind, operation, format!("{kind:?}"));
+    error.request = Some(RequestId::new("req-refused"));
+    error
+}

@@ -1,0 +1,211 @@
+//! One host of a rollout, its steps driven as the engine drives them.
+
+use std::time::Duration;
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::region::{HOST, Lab, TARGET, host, id, identity, service};
+use crate::actions::{ErrorClass, HostMemory, Patience, Probe, StepContext, StepError, for_step};
+use crate::cloud::Accepted;
+use crate::model::{
+    Digest, InstanceHandling, InstanceStatus, Mark, Policy, ProjectId, Resources, RolloutId, RunId, StepId,
+};
+use crate::plan::{Certificate, PlannedHost, Rollout, RolloutKind};
+use crate::remedy::{Remedy, Verdict, VerdictKind};
+use crate::run::event::{FaultScope, Intent, LeavingInstance, StepOutput};
+use crate::workflow::StepKind;
+
+/// Everything that a step is carried out with.
+pub struct Rig {
+    pub lab: Lab,
+    pub rollout: Rollout,
+    pub memory: HostMemory,
+    pub run: RunId,
+    pub leaving: LeavingInstance,
+    pub target: crate::model::HostName,
+    pub patience: Patience,
+    pub attempt: u32,
+}
+
+/// A remedy of one package and one file of sysfs.
+fn remedy() -> Remedy {
+    let remedy = json!({
+        "format": 1, "kind": "remedy", "name": "mds",
+        "packages": [{"any_of": ["microcode_ctl"], "thresholds": [{"version": "2:2-1"}]}],
+        "evidence": [{"sysfs": {"file": "mds", "pass": ["Mitigation: Clear CPU buffers"], "fail": ["Vulnerable"],
+                                "not_affected": ["Not affected"]}}],
+    });
+    serde_json::from_value(remedy).expect("a remedy")
+}
+
+fn rollout() -> Rollout {
+    let planned = PlannedHost {
+        host: host(HOST),
+        zone: None,
+        rack: None,
+        order: 1,
+        canary: false,
+        start_s: 0.0,
+        finish_s: 100.0,
+        service: service(HOST).service,
+        identity: identity(),
+        verdict: Verdict { verdict: VerdictKind::Vulnerable, evidence: Vec::new() },
+        moves: Vec::new(),
+    };
+    Rollout {
+        format: 1,
+        kind: RolloutKind::Rollout,
+        id: RolloutId::new(Uuid::from_u128(1)),
+        digest: Digest::new("sha256:00"),
+        made_by: "test".to_owned(),
+        region: "RegionOne".to_owned(),
+        created: super::region::epoch(),
+        region_taken_at: super::region::epoch(),
+        seed: 1,
+        remedy: remedy(),
+        policy: Policy::default(),
+        configuration: Digest::new("sha256:11"),
+        hosts: vec![planned],
+        targets: Vec::new(),
+        skipped: Vec::new(),
+        stays: Vec::new(),
+        certificate: Certificate::default(),
+        notes: Vec::new(),
+    }
+}
+
+impl Rig {
+    /// A host in service with nothing on it.
+    pub fn new() -> Self {
+        Self {
+            lab: Lab::new(),
+            rollout: rollout(),
+            memory: HostMemory::default(),
+            run: RunId::new(Uuid::from_u128(0xf1ee7)),
+            leaving: LeavingInstance {
+                id: id(1),
+                name: "vm1".to_owned(),
+                project: ProjectId::new("p1"),
+                status: InstanceStatus::Active,
+                handling: InstanceHandling::LiveMigrate,
+                resources: Resources::basic(1, 1024, 0),
+                group: None,
+                pinned_zone: None,
+                traits: Vec::new(),
+            },
+            target: host(TARGET),
+            patience: Patience::default(),
+            attempt: 1,
+        }
+    }
+
+    /// A host with a running instance 1 on it.
+    pub fn with_instance() -> Self {
+        let rig = Self::new();
+        rig.lab.state().boot_server(1, InstanceStatus::Active);
+        rig
+    }
+
+    /// A host that this run took out of service and fenced.
+    pub fn held() -> Self {
+        let mut rig = Self::new();
+        rig.hold();
+        rig.memory.fenced = true;
+        rig.lab.state().unit = "inactive";
+        rig
+    }
+
+    /// Takes the host out of service in this run's name.
+    pub fn hold(&mut self) {
+        self.lab.state().disable(&Mark::of(self.run).reason("remedy mds in progress"));
+        self.memory.service_before = Some(service(HOST).service);
+    }
+
+    pub fn step(kind: StepKind) -> StepId {
+        if kind == StepKind::Move { StepId::of_move(&host(HOST), id(1)) } else { StepId::of(&host(HOST), kind.name()) }
+    }
+
+    pub fn cx<'a>(&'a self, step: &'a StepId, intent: Option<&'a Intent>) -> StepContext<'a> {
+        StepContext {
+            run: self.run,
+            step,
+            attempt: self.attempt,
+            rollout: &self.rollout,
+            host: &self.rollout.hosts[0],
+            memory: &self.memory,
+            leaving: Some((&self.leaving, &self.target)),
+            intent,
+            cloud: &self.lab,
+            shell: &self.lab,
+            clock: &self.lab,
+            progress: &self.lab,
+            poll: Duration::from_secs(1),
+            patience: &self.patience,
+        }
+    }
+
+    pub async fn probe(&self, kind: StepKind, recorded: Option<&Intent>) -> Result<Probe, StepError> {
+        for_step(kind).probe(&self.cx(&Self::step(kind), recorded)).await
+    }
+
+    pub async fn apply(&self, kind: StepKind, intent: &Intent) -> Result<Accepted, StepError> {
+        for_step(kind).apply(&self.cx(&Self::step(kind), Some(intent)), intent).await
+    }
+
+    pub async fn verify(&self, kind: StepKind, intent: &Intent) -> Result<StepOutput, StepError> {
+        let step = Self::step(kind);
+        for_step(kind).verify(&self.cx(&step, Some(intent)), intent, &Accepted::default()).await
+    }
+
+    /// One attempt of a step, after `recorded` was left by an earlier one.
+    pub async fn attempt(&self, kind: StepKind, recorded: Option<&Intent>) -> Result<StepOutput, StepError> {
+        let (step, action) = (Self::step(kind), for_step(kind));
+        match action.probe(&self.cx(&step, recorded)).await? {
+            Probe::Done(output) => Ok(output),
+            Probe::InFlight(intent) => {
+                action.verify(&self.cx(&step, Some(&intent)), &intent, &Accepted::default()).await
+            }
+            Probe::Needed(intent) => {
+                let cx = self.cx(&step, Some(&intent));
+                let accepted = action.apply(&cx, &intent).await?;
+                action.verify(&cx, &intent, &accepted).await
+            }
+        }
+    }
+
+    /// One attempt of a step from nothing.
+    pub async fn run(&self, kind: StepKind) -> Result<StepOutput, StepError> {
+        self.attempt(kind, None).await
+    }
+
+    /// The intent that a first probe records.
+    pub async fn intent(&self, kind: StepKind) -> Intent {
+        match self.probe(kind, None).await {
+            Ok(Probe::Needed(intent)) => intent,
+            other => panic!("nothing to do: {other:?}"),
+        }
+    }
+
+    /// How often the region was changed in this way.
+    pub fn count(&self, effect: &str) -> usize {
+        self.lab.state().count(effect)
+    }
+}
+
+/// That `result` failed in this class and scope, saying each of `words`.
+pub fn failed<T: std::fmt::Debug>(
+    result: Result<T, StepError>,
+    class: ErrorClass,
+    scope: FaultScope,
+    words: &[&str],
+) -> String {
+    let record = result.expect_err("it should have failed").record();
+    let told = record.causes.join(" | ");
+    assert_eq!((record.class, record.scope), (class, scope), "{told}");
+    for word in words {
+        assert!(told.contains(word), "`{word}` is not said: {told}");
+    }
+    assert!(!told.contains('\n'), "causes are one line each: {told}");
+    told
+}
