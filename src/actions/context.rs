@@ -37,9 +37,9 @@ pub struct StepContext<'a> {
     pub clock: &'a dyn Clock,
     /// Where progress goes.
     pub progress: &'a dyn ProgressSink,
-    /// How often things in flight are looked at.
+    /// How often things in flight are looked at, in the clock's time.
     pub poll: Duration,
-    /// How long each kind of wait may take at most.
+    /// How long each kind of wait may take at most, in the clock's time.
     pub patience: &'a Patience,
 }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::context::Patience;
 use super::moves::named;
-use super::poll::{Wait, doing};
+use super::poll::{Wait, doing, lasts};
 use super::records::{failure_reason, report_progress, request_of};
 use super::standing::{Seen, Standing};
 use super::{StepContext, StepError};
@@ -15,9 +15,12 @@ use crate::cloud::{Accepted, CloudErrorKind, Migration, MigrationStatus};
 use crate::model::{HostName, InstanceStatus, RequestId, Resources};
 use crate::run::event::{FaultScope, LeavingInstance, StepOutput};
 
-/// How long the end of a migration is watched before it is believed: nova 34 puts an instance into ERROR about a second
-/// after an abort or a refusal was rolled back, when it has been ACTIVE already.
-const WATCHED: Duration = Duration::from_secs(5);
+/// How long a failure is watched before it is believed: nova 34 puts an instance into ERROR about a second after an
+/// abort or a refusal was rolled back, when it has been ACTIVE already.
+const FAILURE_WATCHED: Duration = Duration::from_secs(5);
+
+/// How long an arrival is watched before it is believed. Shorter, because each move of a host waits for it.
+const ARRIVAL_WATCHED: Duration = Duration::from_secs(2);
 
 /// How long an accepted request may be without a record. Nova writes the record before it answers.
 const RECORDED_WITHIN: Duration = Duration::from_secs(60);
@@ -58,7 +61,7 @@ impl<'a> Following<'a> {
         accepted: &'a Accepted,
     ) -> Self {
         let patience = cx.patience.of_migration(&leaving.resources);
-        let rest = RECORDED_WITHIN + ABORTED_WITHIN + cx.patience.service + WATCHED;
+        let rest = RECORDED_WITHIN + ABORTED_WITHIN + cx.patience.service + FAILURE_WATCHED;
         let now = Instant::now();
         Self {
             cx,
@@ -96,13 +99,15 @@ impl<'a> Following<'a> {
     /// What is seen, as an end; `None` while there is none.
     async fn judge(&mut self, seen: Seen) -> Result<Option<StepOutput>, StepError> {
         let standing = seen.standing(&self.cx.host.host);
-        let steady = self.steady(standing);
-        let Some(record) = &seen.record else { return self.unrecorded(&seen, steady) };
+        if self.stands.0 != standing {
+            self.stands = (standing, Instant::now());
+        }
+        let Some(record) = &seen.record else { return self.unrecorded(&seen) };
         let in_error = seen.server.status == InstanceStatus::Error;
         match standing {
             Standing::Unrecorded => Ok(None),
             Standing::InFlight => self.in_flight(&seen, record).await.map(|()| None),
-            Standing::Torn if steady < self.cx.patience.service => {
+            Standing::Torn if !self.stood_for(self.cx.patience.service) => {
                 doing(self.cx, format!("its migration has ended, nova still shows it {}", seen.server.status));
                 Ok(None)
             }
@@ -111,30 +116,27 @@ impl<'a> Following<'a> {
                 Err(self.stuck(format!("its migration {} has ended, but {what}", record.id)))
             }
             Standing::Arrived | Standing::Failed if in_error => Err(self.broken(&seen, record).await),
-            Standing::Arrived | Standing::Failed if steady < WATCHED => Ok(None),
-            Standing::Arrived => Ok(Some(self.moved(&seen, record).await)),
-            Standing::Failed => Err(self.failed(&seen, record).await),
+            Standing::Arrived if self.stood_for(ARRIVAL_WATCHED) => Ok(Some(self.moved(&seen, record).await)),
+            Standing::Failed if self.stood_for(FAILURE_WATCHED) => Err(self.failed(&seen, record).await),
+            Standing::Arrived | Standing::Failed => Ok(None),
         }
     }
 
-    /// How long it has stood like this.
-    fn steady(&mut self, standing: Standing) -> Duration {
-        if self.stands.0 != standing {
-            self.stands = (standing, Instant::now());
-        }
-        self.stands.1.elapsed()
+    /// Whether it has stood as it does for `span`.
+    fn stood_for(&self, span: Duration) -> bool {
+        lasts(self.cx, self.stands.1, span)
     }
 
     /// Reports how far it is; aborts it when it took too long.
     async fn in_flight(&mut self, seen: &Seen, record: &Migration) -> Result<(), StepError> {
         report_progress(self.cx, &seen.server, record.id).await;
         match self.abort_asked {
-            Some(asked) if asked.elapsed() >= ABORTED_WITHIN => {
+            Some(asked) if lasts(self.cx, asked, ABORTED_WITHIN) => {
                 let what = format!("its migration {} neither ends nor lets itself be aborted", record.id);
                 return Err(self.stuck(what));
             }
             Some(_) => return Ok(()),
-            None if self.began.elapsed() < self.patience => return Ok(()),
+            None if !lasts(self.cx, self.began, self.patience) => return Ok(()),
             None => {}
         }
         if record.status == MigrationStatus::PostCopy {
@@ -163,8 +165,8 @@ impl<'a> Following<'a> {
     }
 
     /// A request that Nova took, without a record.
-    fn unrecorded(&self, seen: &Seen, steady: Duration) -> Result<Option<StepOutput>, StepError> {
-        if steady < RECORDED_WITHIN {
+    fn unrecorded(&self, seen: &Seen) -> Result<Option<StepOutput>, StepError> {
+        if !self.stood_for(RECORDED_WITHIN) {
             return Ok(None);
         }
         if let Some(host) = seen.server.host.as_ref().filter(|host| **host != self.cx.host.host) {

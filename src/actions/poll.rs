@@ -1,4 +1,5 @@
-//! Waiting for something to become so, with a limit, and through short outages of what is asked.
+//! Waiting for something to become so, with a limit, and through short outages of what is asked. Spans are in the time
+//! of the context's clock, which may run faster than the process that waits.
 
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ pub(super) struct Wait<'a> {
 impl<'a> Wait<'a> {
     /// A wait of at most `limit` from now on.
     pub fn at_most(cx: &'a StepContext<'a>, limit: Duration) -> Self {
-        Self { cx, deadline: Instant::now() + limit, sick_since: None }
+        Self { cx, deadline: Instant::now() + cx.clock.real(limit), sick_since: None }
     }
 
     /// Sleeps until it is time to look again; false when the limit is over.
@@ -29,7 +30,7 @@ impl<'a> Wait<'a> {
         if Instant::now() >= self.deadline {
             return false;
         }
-        sleep(self.cx.poll).await;
+        sleep(self.cx.clock.real(self.cx.poll)).await;
         true
     }
 
@@ -42,7 +43,7 @@ impl<'a> Wait<'a> {
             }
             Err(error) if error.class == ErrorClass::Transient => {
                 let since = *self.sick_since.get_or_insert_with(Instant::now);
-                if since.elapsed() >= OUTAGE || Instant::now() >= self.deadline {
+                if lasts(self.cx, since, OUTAGE) || Instant::now() >= self.deadline {
                     return Err(error);
                 }
                 doing(self.cx, format!("waiting: {}", error.record().causes.join(": ")));
@@ -51,6 +52,11 @@ impl<'a> Wait<'a> {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Whether `span` of the clock's time has passed since `since`.
+pub(super) fn lasts(cx: &StepContext<'_>, since: Instant, span: Duration) -> bool {
+    since.elapsed() >= cx.clock.real(span)
 }
 
 /// Tells what the step is doing.

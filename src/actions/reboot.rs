@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::look::{ours, same_machine};
-use super::poll::{Wait, doing};
+use super::poll::{Wait, doing, lasts};
 use super::quiet;
 use super::{Action, Probe, StepContext, StepError};
 use crate::cloud::Accepted;
@@ -111,7 +111,7 @@ impl Action for Reboot {
                 },
                 Ok(_) => {
                     let since = *answering_since.get_or_insert_with(Instant::now);
-                    if since.elapsed() >= STILL_THERE {
+                    if lasts(cx, since, STILL_THERE) {
                         let what = format!("{host} goes on in the boot that it was ordered to leave");
                         return Err(StepError::transient(FaultScope::Host, what));
                     }

@@ -26,8 +26,11 @@ fn domain(number: u128, state: DomainState) -> Domain {
     Domain { id: id(number).to_string(), name: format!("stray-{number}"), state }
 }
 
+/// Makes a quiet host another one.
+type Disturb = fn(&mut State);
+
 /// Everything that can speak against a reboot, and the word for it.
-fn disquiets() -> Vec<(&'static str, fn(&mut State))> {
+fn disquiets() -> Vec<(&'static str, Disturb)> {
     vec![
         ("domain instance-of-vm1 is running", |s| {
             s.domain_states.insert(id(1), DomainState::Running);

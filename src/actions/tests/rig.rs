@@ -68,6 +68,7 @@ fn rollout() -> Rollout {
         configuration: Digest::new("sha256:11"),
         hosts: vec![planned],
         targets: Vec::new(),
+        lenders: Vec::new(),
         skipped: Vec::new(),
         stays: Vec::new(),
         certificate: Certificate::default(),
