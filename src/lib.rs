@@ -17,6 +17,7 @@ pub mod clock;
 pub mod cloud;
 pub mod config;
 pub mod host;
+pub mod http;
 pub mod journal;
 pub mod model;
 pub mod plan;

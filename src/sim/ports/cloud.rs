@@ -340,7 +340,7 @@ impl Placement for SimCloud {
 
     async fn allocations(&self, provider: &str) -> CloudResult<Vec<Allocation>> {
         let list = |world: &mut World| {
-            let host = world.hosts().find(|host| host.provider.to_string() == provider);
+            let host = provider.parse().ok().and_then(|id| world.provider_host(id));
             let host = host.ok_or_else(|| {
                 Refusal::not_found(format!("Resource provider '{provider}' not found: No resource provider with uuid"))
             })?;

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 pub use cloud::SimCloud;
 pub use shell::SimShell;
+pub(in crate::sim) use shell::{domains_of, host_error, status_of, work_of};
 
 use super::world::World;
 use crate::clock::Clock;

@@ -158,6 +158,8 @@ impl World {
             departed: BTreeMap::new(),
             inbox: VecDeque::new(),
         };
+        self.host_of_provider.insert(host.provider, name.clone());
+        self.host_of_service.insert(host.service.id, name.clone());
         self.hosts.insert(name.clone(), host);
     }
 

@@ -12,7 +12,8 @@ use crate::model::{HostIdentity, HostName, UnitName};
 use crate::sim::faults::JobFault;
 
 /// What a job does.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Work {
     /// Downloads packages.
     Stage(Vec<String>),

@@ -13,6 +13,15 @@ use crate::sim::faults::{MigrationFault, When};
 /// The event that carries the reason of a refusal.
 const CONDUCTOR_EVENT: &str = "conductor_live_migrate_instance";
 
+/// Events of a live migration on its two hosts, in their order.
+const CHECK_TARGET_EVENT: &str = "compute_check_can_live_migrate_destination";
+const CHECK_SOURCE_EVENT: &str = "compute_check_can_live_migrate_source";
+const SOURCE_EVENT: &str = "compute_live_migration";
+const PREPARE_EVENT: &str = "compute_pre_live_migration";
+/// What is said of a target that fails after the guest has switched over.
+const AFTER_SWITCH: &str = "post_live_migration_at_destination fails";
+const ARRIVAL_EVENT: &str = "compute_post_live_migration_at_destination";
+
 impl World {
     /// `os-migrateLive`. Nothing is decided yet when this is accepted.
     pub fn live_migrate(
@@ -173,6 +182,8 @@ impl World {
                     open.updated = Some(self.now);
                 }
                 self.note_event(record.instance, &record.request, CONDUCTOR_EVENT, None, Ok(()));
+                self.note_event(record.instance, &record.request, CHECK_TARGET_EVENT, Some(&target), Ok(()));
+                self.note_event(record.instance, &record.request, CHECK_SOURCE_EVENT, Some(&record.source), Ok(()));
                 self.plan_live(record.id, Duration::from_millis(80), LiveStage::Queue);
             }
             Err(reason) => {
@@ -193,8 +204,8 @@ impl World {
             let target = self.choose_target(server, record.requested.as_ref(), &excluded)?;
             let fault = self.migration_fault(server, &record.source, &target);
             let (event, side) = match fault {
-                Some(MigrationFault::PrecheckTarget) => ("compute_check_can_live_migrate_destination", &target),
-                Some(MigrationFault::PrecheckSource) => ("compute_check_can_live_migrate_source", &record.source),
+                Some(MigrationFault::PrecheckTarget) => (CHECK_TARGET_EVENT, &target),
+                Some(MigrationFault::PrecheckSource) => (CHECK_SOURCE_EVENT, &record.source),
                 Some(_) | None => return Ok((target, fault)),
             };
             let details = format!("Migration pre-check error: {side} refuses");
@@ -220,6 +231,8 @@ impl World {
             return;
         }
         self.records.set_status(record.id, RecordStatus::Queued, self.now);
+        // The source takes it into a queue of its own and says success at once, whatever comes of it.
+        self.note_event(record.instance, &record.request, SOURCE_EVENT, Some(&record.source), Ok(()));
         self.start_next(&record.source);
     }
 
@@ -272,9 +285,11 @@ impl World {
             Some(MigrationFault::Copy | MigrationFault::FalseError) => Some((takes / 2, LiveStage::Break)),
             Some(_) | None => Some((takes, LiveStage::Switch)),
         };
-        if let Some(host) = self.hosts.get_mut(target) {
+        let target = target.clone();
+        if let Some(host) = self.hosts.get_mut(&target) {
             host.domains.insert(record.instance, domain);
         }
+        self.note_event(record.instance, &record.request, PREPARE_EVENT, Some(&target), Ok(()));
         let now = self.now;
         self.records.set_status(record.id, RecordStatus::Running, now);
         if let Some(open) = self.records.get_mut(record.id) {
@@ -307,7 +322,7 @@ impl World {
             host.departed.insert(record.instance, self.now);
         }
         if record.fault == Some(MigrationFault::AfterSwitch) {
-            self.set_error(record.instance, "post_live_migration_at_destination failed");
+            self.set_error(record.instance, AFTER_SWITCH);
         }
         if let Some(open) = self.records.get_mut(record.id) {
             open.switched = true;
@@ -318,15 +333,13 @@ impl World {
 
     fn close_live(&mut self, record: &Record) {
         let (status, outcome) = match record.fault {
-            Some(MigrationFault::AfterSwitch) => {
-                (RecordStatus::Error, Err("post_live_migration_at_destination failed".to_owned()))
-            }
+            Some(MigrationFault::AfterSwitch) => (RecordStatus::Error, Err(AFTER_SWITCH.to_owned())),
             Some(_) | None => (RecordStatus::Completed, Ok(())),
         };
         self.release(&record.source, record.uuid);
         self.records.set_status(record.id, status, self.now);
-        self.note_event(record.instance, &record.request, "compute_live_migration", Some(&record.source), outcome);
-        self.start_next(&record.source.clone());
+        self.note_event(record.instance, &record.request, ARRIVAL_EVENT, record.target.as_ref(), outcome);
+        self.start_next(&record.source);
     }
 
     /// Everything as it was: the server ACTIVE on its source, the target's claim gone.
@@ -340,9 +353,12 @@ impl World {
         self.withdraw_from_target(record);
         self.return_source(&record.source, record.instance, record.uuid);
         self.set_task(record.instance, None);
-        let event = "compute_live_migration";
         // After a failure during the copy every event says success: only the record tells.
-        self.note_event(record.instance, &record.request, event, Some(&record.source), Ok(()));
+        if record.status == RecordStatus::Preparing && status == RecordStatus::Failed {
+            let why = Err("Migration error: pre_live_migration fails".to_owned());
+            self.note_event(record.instance, &record.request, PREPARE_EVENT, record.target.as_ref(), why);
+            self.fail_activity(record.instance, &record.request);
+        }
         if record.fault == Some(MigrationFault::FalseError) {
             self.records.set_status(record.id, RecordStatus::Error, self.now);
             self.plan_live(record.id, Duration::from_millis(900), LiveStage::FalseError);

@@ -104,6 +104,8 @@ pub struct World {
     timing: Timing,
     faults: Faults,
     hosts: BTreeMap<HostName, SimHost>,
+    host_of_provider: BTreeMap<::uuid::Uuid, HostName>,
+    host_of_service: BTreeMap<::uuid::Uuid, HostName>,
     servers: BTreeMap<InstanceId, SimServer>,
     aggregates: Vec<SimAggregate>,
     groups: BTreeMap<GroupId, SimGroup>,
@@ -129,6 +131,8 @@ impl World {
             timing,
             faults: Faults::default(),
             hosts: BTreeMap::new(),
+            host_of_provider: BTreeMap::new(),
+            host_of_service: BTreeMap::new(),
             servers: BTreeMap::new(),
             aggregates: Vec::new(),
             groups: BTreeMap::new(),
@@ -164,6 +168,11 @@ impl World {
         self.now
     }
 
+    /// The seed of everything that is left to chance.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// Its name in the catalog.
     pub fn region(&self) -> &str {
         &self.region
@@ -182,6 +191,11 @@ impl World {
     /// One host.
     pub fn host(&self, name: &HostName) -> Option<&SimHost> {
         self.hosts.get(name)
+    }
+
+    /// The host whose resource provider has that id.
+    pub fn provider_host(&self, provider: ::uuid::Uuid) -> Option<&SimHost> {
+        self.host_of_provider.get(&provider).and_then(|name| self.hosts.get(name))
     }
 
     /// All aggregates.

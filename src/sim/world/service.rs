@@ -126,7 +126,7 @@ impl World {
 
     /// The host of a service.
     pub fn service_host(&self, id: Uuid) -> Option<&SimHost> {
-        self.hosts.values().find(|host| host.service.id == id)
+        self.host_of_service.get(&id).and_then(|name| self.hosts.get(name))
     }
 
     /// `PUT /os-services/{id}`.
