@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 use sha2::{Digest as _, Sha256};
+use url::Url;
 
 use super::ConfigError;
 use super::text::{FileKind, read};
@@ -21,6 +22,8 @@ pub struct Configuration {
     pub cloud: Option<String>,
     /// Access to hosts, and what is where on them.
     pub ssh: SshSettings,
+    /// The simulated region whose hosts are meant, instead of hosts over ssh.
+    pub simulator: Option<Url>,
     /// Where journals are kept.
     pub state: Option<StateUrl>,
     /// Over every command and setting that reaches a host.
@@ -112,6 +115,8 @@ struct Written {
     ssh: Ssh,
     exec: Exec,
     hosts: BTreeMap<HostName, Address>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hosts_via: Option<HostsVia>,
     #[serde(skip_serializing)]
     reboot: Reboot,
     #[serde(skip_serializing)]
@@ -183,6 +188,30 @@ struct Address {
     user: Option<String>,
 }
 
+/// Another way to hosts than ssh.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HostsVia {
+    #[serde(deserialize_with = "simulator_url")]
+    simulator: Url,
+}
+
+/// Only this machine's own addresses: the simulator asks nobody for a password.
+fn simulator_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
+    let url: Option<Url> = String::deserialize(deserializer)?.parse().ok();
+    let is_loopback = |url: &Url| match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    url.filter(|url| url.scheme() == "http" && is_loopback(url)).ok_or_else(|| {
+        de::Error::custom(
+            "the simulator's address is that of `fleetmend lab --listen`, for example `http://127.0.0.1:9000`",
+        )
+    })
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Reboot {
@@ -238,7 +267,7 @@ fn absolute_paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Stri
 impl From<Written> for Configuration {
     fn from(written: Written) -> Self {
         let digest = digest(&written);
-        let Written { format: _, kind: _, cloud, ssh, exec, hosts, reboot: _, state } = written;
+        let Written { format: _, kind: _, cloud, ssh, exec, hosts, hosts_via, reboot: _, state } = written;
         let hosts = hosts
             .into_iter()
             .map(|(host, Address { address, port, user })| (host, HostAddress { address, port, user }))
@@ -256,7 +285,7 @@ impl From<Written> for Configuration {
             hosts,
             ..SshSettings::default()
         };
-        Self { cloud, ssh, state, digest }
+        Self { cloud, ssh, simulator: hosts_via.map(|via| via.simulator), state, digest }
     }
 }
 
@@ -292,6 +321,13 @@ mod tests {
     }
 
     #[test]
+    fn hosts_of_a_simulated_region_are_another_way_to_hosts() {
+        let read = configuration("hosts_via: {simulator: \"http://127.0.0.1:9000\"}").unwrap();
+        assert_eq!(read.simulator.as_ref().map(Url::as_str), Some("http://127.0.0.1:9000/"));
+        assert_ne!(read.digest, Configuration::default().digest);
+    }
+
+    #[test]
     fn a_file_that_says_nothing_is_the_default() {
         assert_eq!(configuration("").unwrap(), Configuration::default());
         assert_eq!(Configuration::default().ssh, SshSettings::default());
@@ -311,6 +347,11 @@ mod tests {
             ("exec: {nova_conf: [nova.conf]}", "f:3:19: `nova.conf` is not a path from the root of the host"),
             ("hosts:\n  compute-7: {port: 70000}", "f:4:21: `70000` is not a whole number between 0 and 65535"),
             ("hosts:\n  compute-7: 10.0.0.17", "f:4:14: expected a mapping: `key: value`"),
+            (
+                "hosts_via: {simulator: http://example.org}",
+                "f:3:24: the simulator's address is that of `fleetmend lab --listen`, for example \
+                 `http://127.0.0.1:9000`",
+            ),
             ("state: /var/lib/fleetmend.db", "f:3:8: not a place for journals; write `sqlite:PATH`"),
             (
                 "reboot: {fallback: [{command: [x], timeout: 5m}]}",
