@@ -61,9 +61,9 @@ impl JsonClient {
 
     /// Sends `body` to `url`. Any status is an answer.
     pub async fn post(&self, url: &Url, body: &Value) -> Result<JsonAnswer, HttpError> {
-        let failed = |source: reqwest::Error| match source.is_timeout() {
-            true => HttpError::TimedOut { url: url.clone() },
-            false => HttpError::Unreachable { url: url.clone(), source },
+        let failed = |source: reqwest::Error| {
+            let url = url.clone();
+            if source.is_timeout() { HttpError::TimedOut { url } } else { HttpError::Unreachable { url, source } }
         };
         let response = self.client.post(url.clone()).json(body).send().await.map_err(failed)?;
         let status = response.status().as_u16();

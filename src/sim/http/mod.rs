@@ -189,19 +189,7 @@ impl Face {
     }
 
     fn plain(&self, body: &Value) -> Response<Body> {
-        self.reply(StatusCode::OK, Some(body), &self.next_request(), &[])
-    }
-
-    fn reply(
-        &self,
-        status: StatusCode,
-        body: Option<&Value>,
-        request: &RequestId,
-        more: &[(&'static str, String)],
-    ) -> Response<Body> {
-        let mut headers = vec![("x-openstack-request-id", request.to_string())];
-        headers.extend_from_slice(more);
-        response(status, body, &headers)
+        reply(StatusCode::OK, Some(body), &self.next_request(), &[])
     }
 
     fn error(&self, form: ErrorForm, status: StatusCode, message: &str) -> Response<Body> {
@@ -214,7 +202,7 @@ impl Face {
             StatusCode::TOO_MANY_REQUESTS => vec![("retry-after", "1".to_owned())],
             _ => Vec::new(),
         };
-        self.reply(status, Some(&body), &request, &more)
+        reply(status, Some(&body), &request, &more)
     }
 
     fn next_request(&self) -> RequestId {
@@ -228,7 +216,7 @@ impl Face {
         match (raw.method.as_str(), &path[..]) {
             ("GET", []) => {
                 let body = json!({"versions": {"values": [version]}});
-                self.reply(StatusCode::MULTIPLE_CHOICES, Some(&body), &self.next_request(), &[])
+                reply(StatusCode::MULTIPLE_CHOICES, Some(&body), &self.next_request(), &[])
             }
             ("GET", ["v3"]) => self.plain(&json!({"version": version})),
             ("POST", ["v3", "auth", "tokens"]) => self.log_in(raw).await,
@@ -252,7 +240,7 @@ impl Face {
         let id = uuid(&mut dice(seed, "token", request.as_str(), 0)).simple().to_string();
         let shown = token.shown(&self.base, &region, now, seed);
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), token);
-        self.reply(StatusCode::CREATED, Some(&shown), &request, &[("x-subject-token", id)])
+        reply(StatusCode::CREATED, Some(&shown), &request, &[("x-subject-token", id)])
     }
 
     /// A token that was given out and still lasts.
@@ -348,7 +336,7 @@ impl Face {
         };
         let request = request.unwrap_or_else(|| self.next_request());
         let shown = format!("{} {}.{}", service.header(), version.0, version.1);
-        self.reply(status, body.as_ref(), &request, &[("openstack-api-version", shown)])
+        reply(status, body.as_ref(), &request, &[("openstack-api-version", shown)])
     }
 
     async fn host(&self, raw: &Raw, host: &str, word: &str) -> Response<Body> {
@@ -370,6 +358,18 @@ impl Face {
             }
         }
     }
+}
+
+/// An answer that carries its request's id, as every answer of OpenStack does.
+fn reply(
+    status: StatusCode,
+    body: Option<&Value>,
+    request: &RequestId,
+    more: &[(&'static str, String)],
+) -> Response<Body> {
+    let mut headers = vec![("x-openstack-request-id", request.to_string())];
+    headers.extend_from_slice(more);
+    response(status, body, &headers)
 }
 
 /// A response whose connection breaks before its body ends.

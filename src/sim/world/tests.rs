@@ -64,7 +64,7 @@ fn the_server_is_active_on_its_target_before_the_record_says_so() {
     }
     assert!(raced);
     assert_eq!(world.allocations_of(id.uuid()).len(), 1);
-    assert!(world.host(&host(1)).unwrap().domains.get(&id).is_none());
+    assert!(!world.host(&host(1)).unwrap().domains.contains_key(&id));
     assert_eq!(world.host(&host(4)).unwrap().domains[&id].state, DomainState::Running);
 }
 

@@ -45,7 +45,7 @@ pub(super) fn list(world: &mut World, ask: &Ask) -> Answered {
     let id = ask.instance()?;
     let server = world.server(id)?;
     let newest_first = server.activities.iter().rev();
-    let (shown, next) = super::page(ask, &format!("servers/{id}/os-instance-actions"), newest_first, |activity| {
+    let (shown, next) = super::one_page(ask, &format!("servers/{id}/os-instance-actions"), newest_first, |activity| {
         activity.request.to_string()
     })?;
     let mut body = json!({"instanceActions": shown.into_iter().map(|one| action(ask, id, one)).collect::<Vec<_>>()});

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{accepted, admin_only, host_in, page};
+use super::{accepted, admin_only, host_in, one_page};
 use crate::model::{HostName, InstanceId};
 use crate::sim::http::answer::{Answer, Answered, Ask, stamp};
 use crate::sim::world::{Record, Refusal, World};
@@ -53,7 +53,7 @@ pub(super) fn list(world: &mut World, ask: &Ask) -> Answered {
         .filter(|record| fits(record.source.as_str(), "source_compute"));
     // Before 2.59 the list had no pages.
     let (shown, next) = if ask.version >= (2, 59) {
-        page(ask, "os-migrations", records, |record| record.uuid.to_string())?
+        one_page(ask, "os-migrations", records, |record| record.uuid.to_string())?
     } else {
         (records.collect(), None)
     };

@@ -84,7 +84,7 @@ fn host_in(body: &Value) -> Option<HostName> {
 }
 
 /// The page of `items` that the request asks for, and a link to the next one.
-fn page<'a, T>(
+fn one_page<'a, T>(
     ask: &Ask,
     list: &str,
     items: impl Iterator<Item = &'a T>,
@@ -93,13 +93,12 @@ fn page<'a, T>(
 where
     T: 'a,
 {
-    let asked: usize = ask.parameter("limit").and_then(|limit| limit.parse().ok()).unwrap_or(PAGE);
-    let limit = asked.min(PAGE);
+    let limit = ask.parameter("limit").and_then(|limit| limit.parse().ok()).unwrap_or(PAGE).min(PAGE);
     let mut items = items.peekable();
-    if let Some(marker) = ask.parameter("marker") {
-        if items.by_ref().all(|item| id(item) != marker) {
-            return Err(Refusal::bad_request(format!("marker [{marker}] not found")));
-        }
+    if let Some(marker) = ask.parameter("marker")
+        && items.by_ref().all(|item| id(item) != marker)
+    {
+        return Err(Refusal::bad_request(format!("marker [{marker}] not found")));
     }
     let shown: Vec<&T> = items.by_ref().take(limit).collect();
     // Nova gives a link whenever a page is full, also when nothing follows.

@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha224};
 
-use super::{accepted, page};
+use super::{accepted, one_page};
 use crate::model::{InstanceId, ServiceState};
 use crate::sim::http::access::Role;
 use crate::sim::http::answer::{Answer, Answered, Ask, short_stamp, stamp};
-use crate::sim::world::{Refusal, SimServer, World};
+use crate::sim::world::{Refusal, SimServer, Task, World};
 
 /// Nova shows more of one server than of each in a list.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ fn server(world: &World, ask: &Ask, server: &SimServer, view: View) -> Value {
         "OS-EXT-SRV-ATTR:host": server.host,
         "OS-EXT-SRV-ATTR:instance_name": server.domain_name(),
         "OS-EXT-SRV-ATTR:hypervisor_hostname": server.host,
-        "OS-EXT-STS:task_state": server.task.map(|task| task.word()),
+        "OS-EXT-STS:task_state": server.task.map(Task::word),
         "OS-EXT-STS:vm_state": server.vm_state.word(),
         "OS-EXT-STS:power_state": server.power as u8,
         "os-extended-volumes:volumes_attached": [],
@@ -130,8 +130,8 @@ pub(super) fn list(world: &mut World, ask: &Ask) -> Answered {
         .filter(|server| since.map_or(!server.is_deleted(), |since| server.updated >= since))
         .filter(|server| host.is_none_or(|host| server.host.as_ref().is_some_and(|name| name.as_str() == host)))
         .collect();
-    servers.sort_by(|a, b| (b.created, b.number).cmp(&(a.created, a.number)));
-    let (shown, next) = page(ask, "servers/detail", servers.into_iter(), |server| server.id.to_string())?;
+    servers.sort_by_key(|server| std::cmp::Reverse((server.created, server.number)));
+    let (shown, next) = one_page(ask, "servers/detail", servers.into_iter(), |server| server.id.to_string())?;
     let mut body = json!({
         "servers": shown.into_iter().map(|one| server(world, ask, one, View::List)).collect::<Vec<_>>()
     });
