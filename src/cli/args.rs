@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use super::{assess, completions, man, show};
+use super::{assess, completions, control, man, report, show, status};
 
 /// Rolling remediation for OpenStack compute fleets: planned, proven, resumable
 ///
@@ -100,6 +100,26 @@ pub enum Command {
     Assess(assess::AssessArgs),
     /// Show a rollout for review
     Show(show::ShowArgs),
+    /// Show where a run stands, what each host does and what waits
+    Status(status::StatusArgs),
+    /// List runs, newest first
+    Runs,
+    /// Tell what happened in a run, with evidence: Markdown, JSON or one page
+    Report(report::ReportArgs),
+    /// Begin nothing more in a run; what is under way goes on
+    Pause(control::RunArgs),
+    /// Go on with a paused run
+    Continue(control::RunArgs),
+    /// End a run when what is under way has ended; it can be resumed
+    Stop(control::RunArgs),
+    /// Open the gate behind the canary hosts
+    Approve(control::RunArgs),
+    /// Leave a waiting host alone
+    Skip(control::HostArgs),
+    /// Try a quarantined or skipped host again, also after the run has ended
+    Retry(control::HostArgs),
+    /// Change the limits of a run, or print those in force
+    Limits(control::LimitsArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
     /// Print the manual page, or write one a command

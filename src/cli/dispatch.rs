@@ -8,7 +8,8 @@ use super::args::{Cli, Command};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::session::Session;
-use super::{assess, completions, log, man, output, show};
+use super::{assess, completions, control, log, man, output, report, show, status};
+use crate::journal::Request;
 
 /// Parses the command line, does what it says, and tells how that ended.
 pub fn main() -> ExitCode {
@@ -35,6 +36,16 @@ fn dispatch(command: &Command, session: &Session) -> Result<Exit, CommandError> 
     match command {
         Command::Assess(args) => assess::run(args, session),
         Command::Show(args) => show::run(args, session),
+        Command::Status(args) => status::run(args, session),
+        Command::Runs => status::runs(session),
+        Command::Report(args) => report::run(args, session),
+        Command::Pause(args) => control::of_run(args, &Request::Pause, session),
+        Command::Continue(args) => control::of_run(args, &Request::Continue, session),
+        Command::Stop(args) => control::of_run(args, &Request::Stop, session),
+        Command::Approve(args) => control::of_run(args, &Request::Approve, session),
+        Command::Skip(args) => control::skip(args, session),
+        Command::Retry(args) => control::retry(args, session),
+        Command::Limits(args) => control::limits(args, session),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args, session),
     }

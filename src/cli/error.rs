@@ -43,6 +43,13 @@ impl CommandError {
         self
     }
 
+    /// Adds what to do next, where that is known.
+    #[must_use]
+    pub fn hints(mut self, hints: impl IntoIterator<Item = String>) -> Self {
+        self.hints.extend(hints);
+        self
+    }
+
     /// Adds what it means for the run or the files.
     #[must_use]
     pub fn consequence(mut self, consequence: impl Into<String>) -> Self {

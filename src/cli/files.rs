@@ -4,22 +4,11 @@ use std::path::Path;
 
 use super::error::CommandError;
 use super::output::Source;
+use crate::config;
 use crate::config::shipped::{self, POLICIES, REMEDIES, Shipped};
-use crate::config::{self, ConfigError};
 use crate::model::{Policy, Region};
 use crate::plan::Rollout;
 use crate::remedy::Remedy;
-
-impl From<ConfigError> for CommandError {
-    fn from(error: ConfigError) -> Self {
-        let hint = error.hint.clone();
-        let error = Self::usage(error);
-        match hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
-    }
-}
 
 /// The remedy of that name, or in that file.
 pub fn remedy(name: &str) -> Result<Remedy, CommandError> {

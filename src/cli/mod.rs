@@ -6,6 +6,7 @@
 mod args;
 mod assess;
 mod completions;
+mod control;
 mod dispatch;
 mod error;
 mod exit;
@@ -15,9 +16,13 @@ mod man;
 mod output;
 mod reference;
 mod region;
+mod report;
 mod session;
 mod show;
+mod status;
+mod store;
 mod suggest;
+mod translate;
 
 pub use args::Cli;
 pub use dispatch::main;

@@ -1,0 +1,107 @@
+//! Where journals are, and which run is meant.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::error::CommandError;
+use super::exit::Exit;
+use super::session::Session;
+use crate::journal::sqlite::SqliteJournal;
+use crate::journal::{Heartbeat, Journal, JournalError, RunListing};
+use crate::model::RunId;
+use crate::report::Observation;
+use crate::run::RunStatus;
+
+/// A runner says every five seconds that it is alive; after four silent turns it is taken for dead.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// Opens the journal, or makes it.
+pub fn open(session: &Session) -> Result<SqliteJournal, CommandError> {
+    Ok(SqliteJournal::open(&session.journal()?)?)
+}
+
+/// Opens the journal to read it; no file is made.
+pub fn open_existing(session: &Session) -> Result<SqliteJournal, CommandError> {
+    let place = session.journal()?;
+    if !place.exists() {
+        return Err(nothing_there(&place));
+    }
+    Ok(SqliteJournal::open_existing(&place)?)
+}
+
+fn nothing_there(place: &Path) -> CommandError {
+    CommandError::usage(format!("there is no journal at `{}`", place.display()))
+        .hint("`fleetmend run` makes one; `--state sqlite:PATH` names another")
+}
+
+/// Which run is looked for when none is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Default {
+    /// The newest.
+    Newest,
+    /// The newest that has not ended for good.
+    NewestUnfinished,
+}
+
+/// The run whose id begins with `prefix`.
+pub async fn find(journal: &dyn Journal, prefix: Option<&str>, default: Default) -> Result<RunListing, CommandError> {
+    let runs = journal.runs().await?;
+    let Some(prefix) = prefix else {
+        let wanted = |run: &RunListing| default == Default::Newest || !run.ended;
+        let what = match default {
+            Default::Newest => "run",
+            Default::NewestUnfinished => "unfinished run",
+        };
+        return runs.into_iter().find(wanted).ok_or_else(|| {
+            CommandError::usage(format!("there is no {what} in {}", journal.place()))
+                .hint("`fleetmend runs` lists them")
+        });
+    };
+    let mut found: Vec<RunListing> =
+        runs.into_iter().filter(|run| run.run.to_string().starts_with(&prefix.to_lowercase())).collect();
+    match (found.pop(), found.is_empty()) {
+        (Some(one), true) => Ok(one),
+        (None, _) => Err(JournalError::NoRun(prefix.to_owned()).into()),
+        (Some(last), false) => {
+            let mut names: Vec<String> = found.iter().map(|run| run.run.to_string()).collect();
+            names.push(last.run.to_string());
+            Err(CommandError::usage(format!("`{prefix}` begins the ids of {} runs", names.len()))
+                .hint(format!("write more of one: {}", names.join(", "))))
+        }
+    }
+}
+
+/// What is known of a run's process.
+pub async fn observe(
+    journal: &dyn Journal,
+    run: RunId,
+    status: &RunStatus,
+    session: &Session,
+) -> Result<Observation, CommandError> {
+    let heartbeat = journal.heartbeat(run).await?;
+    let now = Timestamp::now();
+    let alive =
+        !matches!(status, RunStatus::Ended(_)) && heartbeat.as_ref().is_some_and(|beat| lives(beat, now, session));
+    Ok(Observation { now, heartbeat: heartbeat.map(|beat| beat.at), alive })
+}
+
+fn lives(beat: &Heartbeat, now: Timestamp, session: &Session) -> bool {
+    let heard = Duration::try_from(now.duration_since(beat.at)).unwrap_or_default() < SILENCE;
+    let here = beat.runner.host == session.host_name();
+    heard && (!here || process_exists(beat.runner.pid))
+}
+
+/// Whether this machine has a process of that number; `true` where that cannot be told.
+fn process_exists(pid: u32) -> bool {
+    let processes = Path::new("/proc");
+    !processes.join("self").exists() || processes.join(pid.to_string()).exists()
+}
+
+/// Runs `work` to its end on a runtime of its own.
+pub fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+    tokio::runtime::Runtime::new()
+        .map_err(|error| CommandError::doing(Exit::Unexpected, "cannot start the asynchronous runtime", error))?
+        .block_on(work)
+}
