@@ -18,6 +18,7 @@ pub mod cloud;
 pub mod config;
 pub mod host;
 pub mod http;
+pub mod inventory;
 pub mod journal;
 pub mod model;
 pub mod plan;

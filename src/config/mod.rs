@@ -1,7 +1,8 @@
 //! YAML and JSON text to typed values, and back. The only room that knows the YAML crate.
 //!
 //! Every mistake has a place (`file:line:column`) and, where one word is close to what was written, a "did you mean".
-//! Opens no file and reads no environment: callers bring text and a name for it.
+//! Reads no environment, and opens no file but the ones that [`clouds`] finds as openstacksdk does: callers bring text
+//! and a name for it.
 
 pub mod clouds;
 mod configuration;
