@@ -114,7 +114,7 @@ struct Written {
     cloud: Option<String>,
     ssh: Ssh,
     exec: Exec,
-    hosts: BTreeMap<HostName, Address>,
+    hosts: BTreeMap<HostName, Whereabouts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hosts_via: Option<HostsVia>,
     #[serde(skip_serializing)]
@@ -182,7 +182,7 @@ struct Units {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Address {
+struct Whereabouts {
     address: Option<String>,
     port: Option<u16>,
     user: Option<String>,
@@ -270,7 +270,7 @@ impl From<Written> for Configuration {
         let Written { format: _, kind: _, cloud, ssh, exec, hosts, hosts_via, reboot: _, state } = written;
         let hosts = hosts
             .into_iter()
-            .map(|(host, Address { address, port, user })| (host, HostAddress { address, port, user }))
+            .map(|(host, Whereabouts { address, port, user })| (host, HostAddress { address, port, user }))
             .collect();
         let ssh = SshSettings {
             user: ssh.user,

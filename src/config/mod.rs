@@ -8,9 +8,11 @@ pub mod clouds;
 mod configuration;
 mod error;
 mod files;
+mod schema;
 pub mod shipped;
 mod text;
 
 pub use configuration::{Configuration, StateUrl, read_configuration};
 pub use error::ConfigError;
 pub use files::{read_policy, read_region, read_remedy, read_rollout, write_region, write_rollout};
+pub use schema::{SchemaKind, schema};

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What was read on a host in one round trip.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HostFacts {
     /// The host's clock when it was read; never compared with another machine's.
@@ -66,7 +67,7 @@ pub struct HostFacts {
 }
 
 /// `/etc/os-release`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OsRelease {
     /// `ID`, for example `rhel`.
     pub id: String,
@@ -82,7 +83,7 @@ pub struct OsRelease {
 }
 
 /// Processor.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cpu {
     /// `vendor_id`, for example `GenuineIntel`.
     pub vendor: String,
@@ -98,7 +99,7 @@ pub struct Cpu {
 }
 
 /// One installed version of a package.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Package {
     /// Name.
     pub name: String,
@@ -112,7 +113,7 @@ pub struct Package {
 }
 
 /// A package database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PackageManager {
     /// rpm, through dnf or yum.
@@ -122,7 +123,7 @@ pub enum PackageManager {
 }
 
 /// What `virsh domcapabilities` says of CPU models.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DomainCapabilities {
     /// Features of the host-model CPU with their policy (`require`, `disable`).
     #[serde(default)]
@@ -133,7 +134,7 @@ pub struct DomainCapabilities {
 }
 
 /// A libvirt domain.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Domain {
     /// UUID, the instance's id under Nova.
     pub id: String,
@@ -144,7 +145,7 @@ pub struct Domain {
 }
 
 /// State of a domain, as `virsh domstate` words it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DomainState {
     /// Runs, is blocked or shuts down.

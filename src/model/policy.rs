@@ -2,8 +2,10 @@
 //!
 //! Every field has a default that is safe; a policy file states only what differs.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -11,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{Percent, Rate, Span, Window};
 
 /// The file kind of a policy.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PolicyKind {
     /// The only value.
@@ -20,10 +22,11 @@ pub enum PolicyKind {
 }
 
 /// How a rollout may go about its work.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
     /// Version of the file format; 1.
+    #[schemars(range(min = 1, max = 1))]
     pub format: u32,
     /// Always `policy`.
     pub kind: PolicyKind,
@@ -73,7 +76,7 @@ impl Default for Policy {
 }
 
 /// How much may happen at once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Hosts out of service at once in the region.
@@ -86,12 +89,15 @@ pub struct Limits {
     pub hosts_per_rack: Option<Limit>,
     /// Migrations in flight in the region.
     #[serde(deserialize_with = "at_least_one")]
+    #[schemars(range(min = 1))]
     pub migrations: usize,
     /// Migrations in flight away from one host.
     #[serde(deserialize_with = "at_least_one")]
+    #[schemars(range(min = 1))]
     pub migrations_per_source: usize,
     /// Migrations in flight onto one host.
     #[serde(deserialize_with = "at_least_one")]
+    #[schemars(range(min = 1))]
     pub migrations_per_target: usize,
 }
 
@@ -177,6 +183,27 @@ impl<'de> Deserialize<'de> for Limit {
     }
 }
 
+impl JsonSchema for Limit {
+    fn schema_name() -> Cow<'static, str> {
+        "Limit".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let percent = generator.subschema_for::<Option<Percent>>();
+        json_schema!({
+            "description": "A number, or an absolute and a relative bound of which the smaller wins; at least 1.",
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {
+                    "type": "object",
+                    "properties": {"max": {"type": ["integer", "null"], "minimum": 1}, "percent": percent},
+                    "additionalProperties": false
+                }
+            ]
+        })
+    }
+}
+
 /// A limit of zero would let a run wait for ever without a word.
 fn not_a_limit(written: &impl fmt::Display) -> String {
     format!("`{written}` is not a limit: the smallest one is 1")
@@ -197,7 +224,7 @@ fn some_at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
 }
 
 /// Hosts that must stay in service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KeepUp {
     /// In each zone.
@@ -213,7 +240,7 @@ impl Default for KeepUp {
 }
 
 /// What a plan prefers where moves and time pull apart.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Objective {
     /// Which of the two comes first.
@@ -235,7 +262,7 @@ impl Default for Objective {
 }
 
 /// An objective.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Prefer {
     /// As few moves as possible, then as fast as possible.
@@ -245,7 +272,7 @@ pub enum Prefer {
 }
 
 /// Room that moves may not use up.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Headroom {
     /// In each zone.
@@ -253,7 +280,7 @@ pub struct Headroom {
 }
 
 /// Room kept free in one zone.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HeadroomZone {
     /// Hosts kept empty.
@@ -261,7 +288,7 @@ pub struct HeadroomZone {
 }
 
 /// The first hosts of a rollout.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Canary {
     /// How many hosts go first, alone; 0 for none.
@@ -279,7 +306,7 @@ impl Default for Canary {
 }
 
 /// The run pauses when more than this many hosts failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FailureBudget {
     /// In the region.
@@ -295,7 +322,7 @@ impl Default for FailureBudget {
 }
 
 /// How far the region may have moved away from the plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Drift {
     /// Instances that the plan did not know.
@@ -311,7 +338,7 @@ impl Default for Drift {
 }
 
 /// What to do about instances that the plan did not know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NewInstances {
     /// Move them as well.
@@ -321,7 +348,7 @@ pub enum NewInstances {
 }
 
 /// What becomes of instances that cannot simply be live-migrated.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct InstanceRules {
     /// Shut off.
@@ -349,7 +376,7 @@ impl Default for InstanceRules {
 }
 
 /// How an instance leaves a host, or not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum InstanceHandling {
     /// Stays through the reboot; only where nothing runs.
@@ -365,7 +392,7 @@ pub enum InstanceHandling {
 }
 
 /// What is done about a finding in nova.conf.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NovaConfHandling {
     /// Nothing: a host with a finding cannot be mitigated and is skipped.
@@ -376,13 +403,14 @@ pub enum NovaConfHandling {
 }
 
 /// How long things take.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Estimate {
     /// Of one migration stream.
     pub bandwidth: Rate,
     /// How much more than its memory an instance sends because it writes meanwhile.
     #[serde(deserialize_with = "factor")]
+    #[schemars(range(min = 1, max = 100))]
     pub dirty_factor: f64,
     /// Overhead of one move.
     pub per_move: Span,

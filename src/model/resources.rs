@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Amounts by Placement resource class (`VCPU`, `MEMORY_MB` in MiB, `DISK_GB` in GiB, `PCPU`, custom ones).
 ///
 /// A class that is absent counts as zero.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Resources(BTreeMap<String, u64>);
 

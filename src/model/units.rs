@@ -1,15 +1,18 @@
 //! Quantities with their units, as policies write them: `10m`, `5%`, `1100MB/s`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// A length of time, written `90s`, `10m`, `1h30m`, `500ms` or `2d`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = r"^\s*([0-9]+\s*(d|h|ms|m|s)\s*)+$", "examples" = ["90s", "10m", "1h30m"]))]
 pub struct Span(Duration);
 
 impl Span {
@@ -155,6 +158,22 @@ impl<'de> Deserialize<'de> for Percent {
     }
 }
 
+impl JsonSchema for Percent {
+    fn schema_name() -> Cow<'static, str> {
+        "Percent".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A share of something, written `5%` or `0.5%`; a bare `5` means the same.",
+            "anyOf": [
+                {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*%\s*$"},
+                {"type": "number", "minimum": 0, "maximum": 100}
+            ]
+        })
+    }
+}
+
 impl From<Percent> for String {
     fn from(percent: Percent) -> Self {
         percent.to_string()
@@ -170,8 +189,9 @@ impl fmt::Display for Percent {
 impl Eq for Percent {}
 
 /// A data rate in bytes per second, written `1100MB/s` (decimal) or `1GiB/s`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = r"^\s*[0-9]+\s*([kMG]B|[KMG]iB|B)/s\s*$", "examples" = ["1100MB/s"]))]
 pub struct Rate(u64);
 
 /// Units of [`Rate`] in bytes, largest first within each family.

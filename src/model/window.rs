@@ -4,14 +4,16 @@ use std::fmt;
 
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 /// A weekly time in which hosts may be begun.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Window {
     /// Days on which it opens.
     #[serde(deserialize_with = "some_days")]
+    #[schemars(length(min = 1))]
     pub days: Vec<Weekday>,
     /// When it opens.
     pub from: WallTime,
@@ -27,7 +29,7 @@ fn some_days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Weekday>,
 }
 
 /// A day of the week, written `mon` to `sun`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Weekday {
     /// Monday.
@@ -62,8 +64,9 @@ impl Weekday {
 }
 
 /// A time on the wall's clock, written `"22:00"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = "^([01][0-9]|2[0-3]):[0-5][0-9]$"))]
 pub struct WallTime(Time);
 
 impl WallTime {
@@ -102,8 +105,9 @@ impl fmt::Display for WallTime {
 
 /// An IANA time zone, written `Europe/Berlin`. It is looked up as the file is read, in the system's database or in the
 /// one that is built in, so that deciding needs no look-up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("examples" = ["Europe/Berlin", "UTC"]))]
 pub struct WindowZone {
     name: String,
     zone: TimeZone,

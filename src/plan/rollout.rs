@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
@@ -12,7 +13,7 @@ use crate::model::{
 use crate::remedy::{Remedy, Verdict};
 
 /// The file kind of a rollout.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RolloutKind {
     /// The only value.
@@ -21,10 +22,11 @@ pub enum RolloutKind {
 }
 
 /// Hosts in order, moves, limits, certificate, digest. Steps are derived (`workflow`), never stored.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rollout {
     /// Version of the file format; 1.
+    #[schemars(range(min = 1, max = 1))]
     pub format: u32,
     /// Always `rollout`.
     pub kind: RolloutKind,
@@ -67,7 +69,7 @@ pub struct Rollout {
 }
 
 /// A host to remedy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlannedHost {
     /// The host.
@@ -98,7 +100,7 @@ pub struct PlannedHost {
 }
 
 /// A planned migration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlannedMove {
     /// Which instance.
@@ -123,7 +125,7 @@ pub struct PlannedMove {
 }
 
 /// A host that is left alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SkippedHost {
     /// The host.
@@ -135,7 +137,7 @@ pub struct SkippedHost {
 }
 
 /// Why a host is left alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SkipReason {
     /// Nothing to do.
@@ -181,7 +183,7 @@ impl SkipReason {
 }
 
 /// An instance that stays on a host that is remedied.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlannedStay {
     /// Which instance.
@@ -199,7 +201,7 @@ pub struct PlannedStay {
 }
 
 /// Why an instance stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StayReason {
     /// Shut off.
@@ -213,7 +215,7 @@ pub enum StayReason {
 }
 
 /// What was proven about a rollout by code that shares nothing with the planner but the model.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Certificate {
     /// Instances that have to leave a host.
@@ -242,7 +244,7 @@ pub struct Certificate {
 pub type Bounds = BTreeMap<String, f64>;
 
 /// Something people should know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Note {
     /// How grave.
@@ -255,7 +257,7 @@ pub struct Note {
 }
 
 /// How grave a note is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// Good to know.

@@ -1,9 +1,10 @@
 //! Kinds of evidence that a remedy can ask for: what must be seen on a host, and how its words are read.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One thing that must be seen on a host; written as `sysfs: {…}`, `kernel_log: {…}` and so on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EvidenceRequirement {
     /// A file of `/sys/devices/system/cpu/vulnerabilities`.
@@ -20,7 +21,7 @@ pub enum EvidenceRequirement {
 
 /// A file of `/sys/devices/system/cpu/vulnerabilities`. Of `pass`, `fail` and `not_affected` the longest beginning
 /// that fits decides; words that none fits are unknown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SysfsEvidence {
     /// The file's name, for example `mds`.
@@ -41,7 +42,7 @@ pub struct SysfsEvidence {
 }
 
 /// What an absent vulnerability file means.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AbsentFile {
     /// The kernel does not have the fix.
@@ -53,7 +54,7 @@ pub enum AbsentFile {
 
 /// The last line of the kernel's log that begins with a tag. An absent line is no failure: the ring buffer rolls
 /// over.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KernelLogEvidence {
     /// How the line begins, behind its time stamp, for example `MDS:`.
@@ -68,7 +69,7 @@ pub struct KernelLogEvidence {
 }
 
 /// A CPU feature that libvirt offers to guests.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DomainCapabilityEvidence {
     /// Its name in libvirt's words, for example `md-clear`.
@@ -83,7 +84,7 @@ fn require() -> String {
 }
 
 /// A flag of `/proc/cpuinfo`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CpuFlagEvidence {
     /// Its name in the kernel's words, for example `md_clear`.
@@ -91,7 +92,7 @@ pub struct CpuFlagEvidence {
 }
 
 /// Arguments of the kernel's command line. Of arguments with the same key the last one counts, as in the kernel.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CommandLineEvidence {
     /// Must not be there, for example `mitigations=off`.

@@ -6,13 +6,14 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::evidence::EvidenceRequirement;
 use super::system::SystemSelector;
 
 /// The file kind of a remedy.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RemedyKind {
     /// The only value.
@@ -21,10 +22,11 @@ pub enum RemedyKind {
 }
 
 /// What must be true of a host (evidence), and how to get there (packages, config, reboot).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Remedy {
     /// Version of the file format; 1.
+    #[schemars(range(min = 1, max = 1))]
     pub format: u32,
     /// Always `remedy`.
     pub kind: RemedyKind,
@@ -64,7 +66,7 @@ const fn yes() -> bool {
 }
 
 /// Hosts that a remedy concerns. An empty list is no restriction.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Applies {
     /// `vendor_id` of `/proc/cpuinfo`, for example `GenuineIntel`. Any other vendor is not affected.
@@ -76,7 +78,7 @@ pub struct Applies {
 }
 
 /// A package that must have a version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PackageRequirement {
     /// Names under which systems and roles carry it. Each one that is installed is held to its threshold.
@@ -96,7 +98,7 @@ pub struct PackageRequirement {
 }
 
 /// What an absent package means.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Absent {
     /// The requirement does not hold.
@@ -107,7 +109,7 @@ pub enum Absent {
 }
 
 /// When a package is updated.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Update {
     /// When its threshold is not met.
@@ -120,7 +122,7 @@ pub enum Update {
 }
 
 /// The version that a package must have on one operating system.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Threshold {
     /// Operating systems; all when empty.
@@ -135,7 +137,7 @@ pub struct Threshold {
 
 /// A lower bound on a version: `any`, or `[epoch:]version[-release]`. Without an epoch only version and release are
 /// compared, and the evidence says so.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "String", into = "String")]
 pub enum Minimum {
     /// Every version of this system has the fix.
@@ -166,7 +168,7 @@ impl fmt::Display for Minimum {
 }
 
 /// The kernel that must run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KernelRequirement {
     /// `uname -r`, less architecture and flavour, by operating system; the first that fits decides.
@@ -178,7 +180,7 @@ pub struct KernelRequirement {
 }
 
 /// The kernel that must run on one operating system.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KernelThreshold {
     /// Operating systems; all when empty.
@@ -189,7 +191,7 @@ pub struct KernelThreshold {
 }
 
 /// What an installed kernel that does not run means.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NotBooted {
     /// The requirement does not hold.
@@ -202,7 +204,7 @@ pub enum NotBooted {
 }
 
 /// What guests must get. Holding nova.conf to it is a requirement of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GuestRequirement {
     /// A CPU flag in libvirt's words, for example `md-clear`.
@@ -216,7 +218,7 @@ pub struct GuestRequirement {
 }
 
 /// A flag that goes with another one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompanionFlag {
     /// The flag in libvirt's words.

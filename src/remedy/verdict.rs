@@ -1,9 +1,10 @@
 //! The verdict on one host, with each piece of evidence.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What the facts of a host say about a remedy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// The conclusion.
     pub verdict: VerdictKind,
@@ -12,7 +13,7 @@ pub struct Verdict {
 }
 
 /// The conclusion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum VerdictKind {
     /// Every requirement passes.
@@ -26,7 +27,7 @@ pub enum VerdictKind {
 }
 
 /// One requirement held against the facts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
     /// The requirement, in words: `kernel at least 4.18.0-80.1.2.el8_0`.
     pub requirement: String,
@@ -40,7 +41,7 @@ pub struct Evidence {
 }
 
 /// How a requirement came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Holds.

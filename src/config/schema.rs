@@ -1,0 +1,102 @@
+//! JSON Schemas of the files, made from the types that read them, for editors and for whoever writes them by program.
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema};
+
+use crate::model::{Policy, Region};
+use crate::plan::Rollout;
+use crate::remedy::Remedy;
+
+/// A file that has a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaKind {
+    /// What must be true of a host.
+    Remedy,
+    /// How a rollout may go about its work.
+    Policy,
+    /// A plan.
+    Rollout,
+    /// A snapshot.
+    Region,
+}
+
+impl SchemaKind {
+    /// Every kind, in the order in which people meet them.
+    pub const ALL: [Self; 4] = [Self::Remedy, Self::Policy, Self::Rollout, Self::Region];
+
+    /// Its name, as `kind` has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Remedy => "remedy",
+            Self::Policy => "policy",
+            Self::Rollout => "rollout",
+            Self::Region => "region",
+        }
+    }
+}
+
+/// The JSON Schema (draft 2020-12) of a kind of file.
+pub fn schema(kind: SchemaKind) -> serde_json::Value {
+    let schema = match kind {
+        SchemaKind::Remedy => root::<Remedy>(),
+        SchemaKind::Policy => root::<Policy>(),
+        SchemaKind::Rollout => root::<Rollout>(),
+        SchemaKind::Region => root::<Region>(),
+    };
+    schema.to_value()
+}
+
+fn root<T: JsonSchema>() -> Schema {
+    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::config::read_policy;
+
+    fn keys(value: &Value) -> Vec<&str> {
+        let mut keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    #[test]
+    fn a_schema_knows_the_fields_that_the_reader_knows() {
+        let policy = serde_json::to_value(Policy::default()).unwrap();
+        let schema = schema(SchemaKind::Policy);
+        assert_eq!(keys(&schema["properties"]), keys(&policy));
+        assert_eq!(keys(&schema["$defs"]["Limits"]["properties"]), keys(&policy["limits"]));
+        assert_eq!(schema["additionalProperties"], false);
+    }
+
+    #[test]
+    fn every_field_is_described_for_editors() {
+        for kind in SchemaKind::ALL {
+            let schema = schema(kind);
+            for (field, about) in schema["properties"].as_object().unwrap() {
+                assert!(about["description"].is_string(), "{}: {field}", kind.name());
+            }
+        }
+    }
+
+    /// The two schemas that no derive writes, held to the reader.
+    #[test]
+    fn limits_and_shares_have_the_bounds_that_the_reader_has() {
+        let schema = schema(SchemaKind::Policy);
+        let limit = &schema["$defs"]["Limit"]["anyOf"];
+        assert_eq!((&limit[0]["minimum"], keys(&limit[1]["properties"])), (&json!(1), vec!["max", "percent"]));
+        let share = &schema["$defs"]["Percent"]["anyOf"];
+        assert_eq!((&share[1]["minimum"], &share[1]["maximum"]), (&json!(0), &json!(100)));
+        let reads = |limit: &str| read_policy("f", &format!("limits: {{hosts: {limit}}}")).is_ok();
+        for good in ["1", "{max: 1}", "{percent: 0}", "{percent: 100}", "{percent: 0.5%}", "{max: null, percent: null}"]
+        {
+            assert!(reads(good), "{good}");
+        }
+        for bad in ["0", "{max: 0}", "{percent: -1}", "{percent: 101}", "1.5", "{least: 1}"] {
+            assert!(!reads(bad), "{bad}");
+        }
+    }
+}
