@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use super::{assess, completions, control, man, report, show, status};
+use super::{assess, completions, control, inventory, man, plan, report, show, status};
 
 /// Rolling remediation for OpenStack compute fleets: planned, proven, resumable
 ///
@@ -96,6 +96,10 @@ pub enum LogFormat {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Take a snapshot of the region: what Nova, Placement and the hosts say
+    Inventory(inventory::InventoryArgs),
+    /// Plan a rollout: hosts in order, moves, limits, and a certificate of what was proven about it
+    Plan(Box<plan::PlanArgs>),
     /// A verdict per host: mitigated, vulnerable, not affected or unknown, each with its evidence
     Assess(assess::AssessArgs),
     /// Show a rollout for review

@@ -8,7 +8,7 @@ use super::args::{Cli, Command};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::session::Session;
-use super::{assess, completions, control, log, man, output, report, show, status};
+use super::{assess, completions, control, inventory, log, man, output, plan, report, show, status};
 use crate::journal::Request;
 
 /// Parses the command line, does what it says, and tells how that ended.
@@ -34,6 +34,8 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: &Command, session: &Session) -> Result<Exit, CommandError> {
     match command {
+        Command::Inventory(args) => inventory::run(args, session),
+        Command::Plan(args) => plan::run(args, session),
         Command::Assess(args) => assess::run(args, session),
         Command::Show(args) => show::run(args, session),
         Command::Status(args) => status::run(args, session),

@@ -1,12 +1,16 @@
 //! Where a region comes from: a file, or the cloud and its hosts.
 
 use clap::Args;
+use jiff::Timestamp;
 
 use super::error::CommandError;
-use super::files;
 use super::output::Source;
 use super::session::Session;
 use super::suggest::closest;
+use super::{files, ports, store};
+use crate::cloud::Cloud;
+use crate::host::HostShell;
+use crate::inventory::{self, Order, Progress};
 use crate::model::{HostName, Region};
 use crate::remedy::Remedy;
 
@@ -18,12 +22,37 @@ pub struct RegionArgs {
     pub region: Option<Source>,
 }
 
-/// The region that `args` name.
-pub fn obtain(args: &RegionArgs, _remedy: &Remedy, _session: &Session) -> Result<Region, CommandError> {
+/// The region that `args` name: the file's, or the cloud's and its hosts' as they are.
+pub fn obtain(args: &RegionArgs, remedy: &Remedy, session: &Session) -> Result<Region, CommandError> {
     match &args.region {
         Some(source) => files::region(source),
-        None => Err(CommandError::usage("give the region with `--region`")),
+        None => store::block_on(take(session, &remedy.package_names(), true)),
     }
+}
+
+/// Takes a snapshot of the region; with hosts over the configuration's way to them.
+pub async fn take(session: &Session, packages: &[String], with_hosts: bool) -> Result<Region, CommandError> {
+    let configuration = session.configuration()?;
+    let cloud = ports::cloud(session, &configuration).await?;
+    let shell = if with_hosts { Some(ports::shell(session, &configuration)?) } else { None };
+    snapshot(cloud.as_ref(), shell.as_deref(), packages, configuration.ssh.parallel, Timestamp::now()).await
+}
+
+/// Takes a snapshot through ports that are open.
+pub async fn snapshot(
+    cloud: &dyn Cloud,
+    shell: Option<&dyn HostShell>,
+    packages: &[String],
+    parallel: usize,
+    taken_at: Timestamp,
+) -> Result<Region, CommandError> {
+    let order = Order { cloud, shell, packages, parallel, taken_at };
+    let told = |progress: Progress| match progress {
+        Progress::Listed(list, number) => tracing::info!("{list:?}: {number}"),
+        Progress::Allocations(done, of) => tracing::debug!("allocations of {done} of {of} providers"),
+        Progress::Hosts(done, of) => tracing::info!("{done} of {of} hosts answered"),
+    };
+    Ok(inventory::take(&order, &told).await?)
 }
 
 /// Fails when a host that was named is not in the region.

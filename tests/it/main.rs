@@ -1,5 +1,6 @@
 //! Integration tests.
 
+mod engine;
 mod house;
 mod openstack;
 mod remedy;

@@ -1,0 +1,63 @@
+//! `fleetmend inventory`: a snapshot of the region.
+
+use std::collections::BTreeSet;
+
+use clap::Args;
+
+use super::error::CommandError;
+use super::exit::Exit;
+use super::output::{Sink, tell};
+use super::session::Session;
+use super::{files, region, store};
+use crate::config;
+use crate::config::shipped::REMEDIES;
+use crate::model::Region;
+use crate::report::{count, printable};
+
+/// Gaps that are told one by one; the file has all of them.
+const GAPS_SHOWN: usize = 10;
+
+/// Arguments of `inventory`.
+#[derive(Debug, Args)]
+pub struct InventoryArgs {
+    /// Where the snapshot goes, `-` for standard output
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub output: Sink,
+    /// Leave the hosts out: only what the cloud says
+    #[arg(long)]
+    pub no_hosts: bool,
+    /// Also ask the hosts for the packages of this remedy; those of the shipped ones are always asked for
+    #[arg(long, value_name = "NAME|FILE")]
+    pub remedy: Vec<String>,
+}
+
+/// Takes the snapshot and writes it.
+pub fn run(args: &InventoryArgs, session: &Session) -> Result<Exit, CommandError> {
+    args.output.check()?;
+    let mut packages = BTreeSet::new();
+    for name in REMEDIES.iter().map(|shipped| shipped.name).chain(args.remedy.iter().map(String::as_str)) {
+        packages.extend(files::remedy(name)?.package_names());
+    }
+    let packages: Vec<String> = packages.into_iter().collect();
+    let region = store::block_on(region::take(session, &packages, !args.no_hosts))?;
+    args.output.write(config::write_region(&region)?.as_bytes())?;
+    tell(summary(&region));
+    Ok(Exit::Done)
+}
+
+fn summary(region: &Region) -> String {
+    let mut out = format!(
+        "{}: {}, {}, {}\n",
+        printable(&region.region),
+        count(region.hosts.len(), "host"),
+        count(region.instances.len(), "instance"),
+        count(region.gaps.len(), "gap")
+    );
+    for gap in region.gaps.iter().take(GAPS_SHOWN) {
+        out.push_str(&format!("  not seen: {}: {}\n", printable(&gap.at), printable(&gap.detail)));
+    }
+    if region.gaps.len() > GAPS_SHOWN {
+        out.push_str(&format!("  and {} more, in the file\n", region.gaps.len() - GAPS_SHOWN));
+    }
+    out
+}

@@ -1,0 +1,162 @@
+//! `fleetmend plan`: the rollout and its report.
+
+use std::collections::BTreeMap;
+
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::error::CommandError;
+use super::exit::Exit;
+use super::files;
+use super::output::{Sink, tell};
+use super::region::{self, RegionArgs};
+use super::session::Session;
+use crate::config;
+use crate::model::{HostName, RolloutId, ZoneName};
+use crate::plan::{PlanError, PlanInput, PlanReport, Rollout, Scope, Severity, SkipReason, Unknown, plan};
+use crate::remedy::{Verdict, assess};
+use crate::report::{count, printable};
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Shipped remedy, or the path of one
+    #[arg(long, value_name = "NAME|FILE")]
+    pub remedy: String,
+    /// Shipped policy, or the path of one
+    #[arg(long, value_name = "NAME|FILE", default_value = "default")]
+    pub policy: String,
+    /// Where the region comes from.
+    #[command(flatten)]
+    pub region: RegionArgs,
+    /// Only these hosts
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    pub host: Vec<HostName>,
+    /// Only hosts of these zones
+    #[arg(long, value_name = "ZONE", value_delimiter = ',')]
+    pub zone: Vec<ZoneName>,
+    /// Only hosts of these aggregates
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub aggregate: Vec<String>,
+    /// Never these hosts: neither remedied nor given instances
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    pub exclude: Vec<HostName>,
+    /// What a host without a clear verdict counts as
+    #[arg(long, value_enum, default_value_t)]
+    pub unknown: UnknownArg,
+    /// Seed of the search; the same input and seed give the same rollout
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Where the rollout goes, `-` for standard output
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub output: Sink,
+}
+
+/// What an unknown verdict counts as.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum UnknownArg {
+    /// The host is left alone
+    #[default]
+    Skip,
+    /// The host is remedied
+    Vulnerable,
+}
+
+/// Plans, writes the rollout and tells about it.
+pub fn run(args: &PlanArgs, session: &Session) -> Result<Exit, CommandError> {
+    args.output.check()?;
+    let remedy = files::remedy(&args.remedy)?;
+    let policy = files::policy(&args.policy)?;
+    let configuration = session.configuration()?;
+    let region = region::obtain(&args.region, &remedy, session)?;
+    let named: Vec<HostName> = args.host.iter().chain(&args.exclude).cloned().collect();
+    region::check_names(&region, &named)?;
+    let verdicts: BTreeMap<HostName, Verdict> =
+        region.hosts.iter().map(|host| (host.host.clone(), assess(&host.facts, &remedy))).collect();
+    let scope = scope_of(args);
+    let input = PlanInput {
+        region: &region,
+        verdicts: &verdicts,
+        remedy: &remedy,
+        policy: &policy,
+        scope: &scope,
+        configuration: configuration.digest,
+        seed: args.seed,
+        now: Timestamp::now(),
+        id: RolloutId::new(Uuid::now_v7()),
+    };
+    let (rollout, report) = plan(&input).map_err(refused)?;
+    args.output.write(config::write_rollout(&rollout)?.as_bytes())?;
+    tell(summary(&rollout, &report));
+    let fatal = rollout.notes.iter().any(|note| note.severity == Severity::Fatal);
+    Ok(if fatal { Exit::Plan } else { Exit::Done })
+}
+
+fn scope_of(args: &PlanArgs) -> Scope {
+    Scope {
+        hosts: args.host.iter().cloned().collect(),
+        zones: args.zone.iter().cloned().collect(),
+        aggregates: args.aggregate.iter().cloned().collect(),
+        exclude: args.exclude.iter().cloned().collect(),
+        unknown: match args.unknown {
+            UnknownArg::Skip => Unknown::Skip,
+            UnknownArg::Vulnerable => Unknown::Vulnerable,
+        },
+        ..Scope::default()
+    }
+}
+
+fn refused(error: PlanError) -> CommandError {
+    CommandError::new(Exit::Plan, error).consequence("no rollout was written")
+}
+
+/// The plan in a few lines: what, how long, how good, who is left out and why.
+pub fn summary(rollout: &Rollout, report: &PlanReport) -> String {
+    let certificate = &rollout.certificate;
+    let mut lines = vec![
+        format!("{} in {}", count(rollout.hosts.len(), "host"), printable(&rollout.region)),
+        format!(
+            "{} for {} ({:.3} each; at least {} are needed)",
+            count(certificate.moves, "move"),
+            count(certificate.instances, "instance"),
+            certificate.moves_per_instance,
+            certificate.moves_lower_bound
+        ),
+        format!(
+            "about {}, {:.1} % over the lower bound; at most {} out of service at once",
+            minutes(certificate.makespan_s),
+            certificate.gap * 100.0,
+            count(certificate.peak_hosts_out, "host")
+        ),
+        format!("chosen: {}", printable(&report.because)),
+    ];
+    let mut skipped: BTreeMap<SkipReason, Vec<&str>> = BTreeMap::new();
+    for host in &rollout.skipped {
+        skipped.entry(host.reason).or_default().push(host.host.as_str());
+    }
+    for host in rollout.skipped.iter().filter(|host| host.reason.remains_vulnerable()) {
+        lines.push(format!("skipped: {}: {}", printable(host.host.as_str()), printable(&host.detail)));
+    }
+    let done: usize = rollout.skipped.len()
+        - skipped.iter().filter(|(why, _)| why.remains_vulnerable()).map(|(_, hosts)| hosts.len()).sum::<usize>();
+    if done > 0 {
+        lines.push(format!("{} need nothing", count(done, "host")));
+    }
+    if !rollout.stays.is_empty() {
+        lines.push(format!(
+            "{} stay where they are; `fleetmend show` names them",
+            count(rollout.stays.len(), "instance")
+        ));
+    }
+    for note in rollout.notes.iter().filter(|note| note.severity != Severity::Info) {
+        lines.push(format!("note: {}: {}", printable(&note.at), printable(&note.message)));
+    }
+    lines.push(format!("digest {}", rollout.digest));
+    lines.join("\n") + "\n"
+}
+
+/// Seconds for people.
+fn minutes(seconds: f64) -> String {
+    if seconds < 120.0 { format!("{seconds:.0} s") } else { format!("{:.0} min", seconds / 60.0) }
+}
