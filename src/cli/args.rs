@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use super::{assess, completions, control, inventory, man, plan, report, show, status};
+use super::{assess, completions, control, inventory, man, plan, report, run, show, status};
 
 /// Rolling remediation for OpenStack compute fleets: planned, proven, resumable
 ///
@@ -104,6 +104,12 @@ pub enum Command {
     Assess(assess::AssessArgs),
     /// Show a rollout for review
     Show(show::ShowArgs),
+    /// Run a rollout, or look what it would do (`--dry-run`)
+    Run(run::RunArgs),
+    /// Go on with a run where its last process left it
+    Resume(run::ResumeArgs),
+    /// Give back what a run holds: untouched hosts as they were, half-done ones stay quarantined
+    Abandon(run::AbandonArgs),
     /// Show where a run stands, what each host does and what waits
     Status(status::StatusArgs),
     /// List runs, newest first

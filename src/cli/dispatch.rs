@@ -8,7 +8,7 @@ use super::args::{Cli, Command};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::session::Session;
-use super::{assess, completions, control, inventory, log, man, output, plan, report, show, status};
+use super::{assess, completions, control, inventory, log, man, output, plan, report, run, show, status};
 use crate::journal::Request;
 
 /// Parses the command line, does what it says, and tells how that ended.
@@ -38,6 +38,9 @@ fn dispatch(command: &Command, session: &Session) -> Result<Exit, CommandError> 
         Command::Plan(args) => plan::run(args, session),
         Command::Assess(args) => assess::run(args, session),
         Command::Show(args) => show::run(args, session),
+        Command::Run(args) => run::begin(args, session),
+        Command::Resume(args) => run::resume(args, session),
+        Command::Abandon(args) => run::abandon(args, session),
         Command::Status(args) => status::run(args, session),
         Command::Runs => status::runs(session),
         Command::Report(args) => report::run(args, session),

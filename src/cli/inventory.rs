@@ -1,6 +1,7 @@
 //! `fleetmend inventory`: a snapshot of the region.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use clap::Args;
 
@@ -54,10 +55,10 @@ fn summary(region: &Region) -> String {
         count(region.gaps.len(), "gap")
     );
     for gap in region.gaps.iter().take(GAPS_SHOWN) {
-        out.push_str(&format!("  not seen: {}: {}\n", printable(&gap.at), printable(&gap.detail)));
+        let _ = writeln!(out, "  not seen: {}: {}", printable(&gap.at), printable(&gap.detail));
     }
     if region.gaps.len() > GAPS_SHOWN {
-        out.push_str(&format!("  and {} more, in the file\n", region.gaps.len() - GAPS_SHOWN));
+        let _ = writeln!(out, "  and {} more, in the file", region.gaps.len() - GAPS_SHOWN);
     }
     out
 }

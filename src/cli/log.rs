@@ -3,6 +3,7 @@
 use tracing_subscriber::EnvFilter;
 
 use super::args::{GlobalArgs, LogFormat};
+use super::output::Stderr;
 use crate::report::Style;
 
 /// Starts the log: warnings, with `-v` what is done, with `-vv` what is asked, with `-vvv` everything.
@@ -17,7 +18,7 @@ pub fn start(global: &GlobalArgs, style: Style) {
     };
     let filter = EnvFilter::new(format!("off,fleetmend={level}"));
     let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(style.is_coloured());
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Stderr).with_ansi(style.is_coloured());
     // A second start in one process (a test) keeps the first.
     let _ = match global.log_format {
         LogFormat::Text => builder.try_init(),

@@ -6,6 +6,7 @@
 mod args;
 mod assess;
 mod completions;
+mod confirm;
 mod control;
 mod dispatch;
 mod error;
@@ -20,12 +21,15 @@ mod ports;
 mod reference;
 mod region;
 mod report;
+mod run;
 mod session;
 mod show;
+mod signals;
 mod status;
 mod store;
 mod suggest;
 mod translate;
+mod ui;
 
 pub use args::Cli;
 pub use dispatch::main;

@@ -4,7 +4,9 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use indicatif::MultiProgress;
 use serde::Serialize;
 
 use super::error::CommandError;
@@ -110,11 +112,58 @@ pub fn print_json(value: &impl Serialize) -> Result<(), CommandError> {
     print(json(value)?)
 }
 
+/// Bars on standard error, under which nothing else may be written.
+static BARS: Mutex<Option<MultiProgress>> = Mutex::new(None);
+
+/// While this lives, what is told stands above bars.
+#[derive(Debug)]
+pub struct Redrawn(());
+
+impl Drop for Redrawn {
+    fn drop(&mut self) {
+        if let Some(bars) = bars().take() {
+            let _ = bars.clear();
+        }
+    }
+}
+
+/// From now on `bars` are at the bottom of the terminal.
+pub fn redraw_under(multi: MultiProgress) -> Redrawn {
+    *bars() = Some(multi);
+    Redrawn(())
+}
+
+fn bars() -> MutexGuard<'static, Option<MultiProgress>> {
+    // A panic elsewhere leaves bars that are as good as any.
+    BARS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Tells a person something on standard error; nobody listening is no reason to stop.
 pub fn tell(text: impl AsRef<str>) {
-    let mut err = io::stderr().lock();
-    let _ = err.write_all(text.as_ref().as_bytes());
-    let _ = err.flush();
+    let write = || {
+        let mut err = io::stderr().lock();
+        let _ = err.write_all(text.as_ref().as_bytes());
+        let _ = err.flush();
+    };
+    match bars().as_ref() {
+        Some(bars) => bars.suspend(write),
+        None => write(),
+    }
+}
+
+/// Standard error for the log: what it writes stands above bars.
+#[derive(Debug, Clone, Copy)]
+pub struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        tell(String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn cannot_write(path: &Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> CommandError {

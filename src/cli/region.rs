@@ -4,6 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::error::CommandError;
+use super::exit::Exit;
 use super::output::Source;
 use super::session::Session;
 use super::suggest::closest;
@@ -12,6 +13,7 @@ use crate::cloud::Cloud;
 use crate::host::HostShell;
 use crate::inventory::{self, Order, Progress};
 use crate::model::{HostName, Region};
+use crate::plan::Rollout;
 use crate::remedy::Remedy;
 
 /// Where a region comes from.
@@ -53,6 +55,19 @@ pub async fn snapshot(
         Progress::Hosts(done, of) => tracing::info!("{done} of {of} hosts answered"),
     };
     Ok(inventory::take(&order, &told).await?)
+}
+
+/// Fails when a rollout is for another region than the one that answers.
+pub fn check_same(rollout: &Rollout, region: &str) -> Result<(), CommandError> {
+    if rollout.region == region {
+        return Ok(());
+    }
+    Err(CommandError::new(
+        Exit::Plan,
+        format!("the rollout is for region `{}`, but this is region `{region}`", rollout.region),
+    )
+    .consequence("nothing was changed")
+    .hint("`--os-cloud` and `--os-region-name` choose the region"))
 }
 
 /// Fails when a host that was named is not in the region.

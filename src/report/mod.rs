@@ -23,7 +23,9 @@ mod text;
 
 pub use document::{AuditLine, FailureLine, Report};
 pub use history::{Attempt, AttemptEnd, History, HostHistory, Sitting, TrailEntry};
-pub use sentence::{InstanceNames, Sentence, StepParts, Weight, failure_words, kind_words, sentence, verdict_words};
+pub use sentence::{
+    InstanceNames, Sentence, StepParts, Weight, failure_words, intent_words, kind_words, sentence, verdict_words,
+};
 pub use story::{BootChange, HostStory, MoveLine, StepLine};
 pub use style::Style;
 pub use summary::{ApiLine, HostCounts, HostLine, MigrationCounts, Observation, RunnerLine, Summary, WaitLine};

@@ -219,7 +219,8 @@ pub fn failure_words(failure: &StepFailure) -> String {
     format!("{}{class}", failure.causes.join(": "))
 }
 
-fn intent_words(intent: &Intent) -> String {
+/// What is about to be done, in words.
+pub fn intent_words(intent: &Intent) -> String {
     match intent {
         Intent::Disable { before } => {
             let reason = before.disabled_reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
