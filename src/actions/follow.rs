@@ -1,5 +1,5 @@
-//! Following a live migration to its end: polls record and instance until both say the same, aborts one that hangs,
-//! and says what a failure means.
+//! Following a migration to its end: polls record and instance until both say the same, confirms a cold one, aborts a
+//! live one that hangs, and says what a failure means.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::context::Patience;
 use super::moves::named;
 use super::poll::{Wait, doing, lasts};
-use super::records::{failure_reason, report_progress, request_of};
+use super::records::{Asked, failure_reason, report_progress, request_of};
 use super::standing::{Seen, Standing};
 use super::{StepContext, StepError};
 use crate::cloud::{Accepted, CloudErrorKind, Migration, MigrationStatus};
@@ -42,7 +42,7 @@ pub(super) struct Following<'a> {
     cx: &'a StepContext<'a>,
     leaving: &'a LeavingInstance,
     target: &'a HostName,
-    after: u64,
+    asked: Asked<'a>,
     request: Option<&'a RequestId>,
     patience: Duration,
     began: Instant,
@@ -52,12 +52,12 @@ pub(super) struct Following<'a> {
 }
 
 impl<'a> Following<'a> {
-    /// Follows the migration of `leaving` to `target` whose record is newer than `after`.
+    /// Follows the migration of `leaving` to `target` that was `asked` for.
     pub fn new(
         cx: &'a StepContext<'a>,
         leaving: &'a LeavingInstance,
         target: &'a HostName,
-        after: u64,
+        asked: Asked<'a>,
         accepted: &'a Accepted,
     ) -> Self {
         let patience = cx.patience.of_migration(&leaving.resources);
@@ -67,7 +67,7 @@ impl<'a> Following<'a> {
             cx,
             leaving,
             target,
-            after,
+            asked,
             request: accepted.request.as_ref(),
             patience,
             began: now,
@@ -80,7 +80,7 @@ impl<'a> Following<'a> {
     /// Waits for the end.
     pub async fn until_it_ends(mut self) -> Result<StepOutput, StepError> {
         loop {
-            let seen = Seen::now(self.cx, self.leaving.id, self.after).await;
+            let seen = Seen::now(self.cx, self.asked).await;
             match self.wait.through_outage(seen)? {
                 None => {}
                 Some(None) => return Ok(StepOutput::Gone { note: "it was deleted".to_owned(), to: None }),
@@ -105,7 +105,6 @@ impl<'a> Following<'a> {
         let Some(record) = &seen.record else { return self.unrecorded(&seen) };
         let in_error = seen.server.status == InstanceStatus::Error;
         match standing {
-            Standing::Unrecorded => Ok(None),
             Standing::InFlight => self.in_flight(&seen, record).await.map(|()| None),
             Standing::Torn if !self.stood_for(self.cx.patience.service) => {
                 doing(self.cx, format!("its migration has ended, nova still shows it {}", seen.server.status));
@@ -118,7 +117,7 @@ impl<'a> Following<'a> {
             Standing::Arrived | Standing::Failed if in_error => Err(self.broken(&seen, record).await),
             Standing::Arrived if self.stood_for(ARRIVAL_WATCHED) => Ok(Some(self.moved(&seen, record).await)),
             Standing::Failed if self.stood_for(FAILURE_WATCHED) => Err(self.failed(&seen, record).await),
-            Standing::Arrived | Standing::Failed => Ok(None),
+            Standing::Unrecorded | Standing::Arrived | Standing::Failed => Ok(None),
         }
     }
 
@@ -129,6 +128,9 @@ impl<'a> Following<'a> {
 
     /// Reports how far it is; aborts it when it took too long.
     async fn in_flight(&mut self, seen: &Seen, record: &Migration) -> Result<(), StepError> {
+        if self.asked.cold {
+            return self.cold(seen, record).await;
+        }
         report_progress(self.cx, &seen.server, record.id).await;
         match self.abort_asked {
             Some(asked) if lasts(self.cx, asked, ABORTED_WITHIN) => {
@@ -162,6 +164,24 @@ impl<'a> Following<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Confirms a cold migration that has arrived, which is what frees its source. Confirming again is refused while it
+    /// is under way, and harmless.
+    async fn cold(&mut self, seen: &Seen, record: &Migration) -> Result<(), StepError> {
+        let arrived = record.status == MigrationStatus::Finished && seen.server.task_state.is_none();
+        if !arrived || seen.server.status != InstanceStatus::VerifyResize {
+            doing(self.cx, format!("migrates it cold: nova shows it {}", seen.server.status));
+            return Ok(());
+        }
+        doing(self.cx, "confirms its migration");
+        match self.cx.cloud.confirm_resize(self.leaving.id).await {
+            Err(error) if error.kind != CloudErrorKind::Conflict && error.kind != CloudErrorKind::NotFound => {
+                let what = format!("could not confirm the migration of {}", named(self.leaving));
+                self.wait.through_outage(Err(StepError::cloud(what, error))).map(|_: Option<()>| ())
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// A request that Nova took, without a record.

@@ -1,16 +1,17 @@
-//! Whether and how an instance leaves a host, by its status, its lock and the policy. Pure.
+//! Whether and how an instance leaves a host, as it stands. Pure.
 //!
-//! The planner decides the same for a whole region beforehand; this is asked again right before anything is done,
-//! because owners go on using their instances meanwhile.
+//! What the policy makes of it is the planner's own rule; here is added what only matters once work is under way: that
+//! some things end by themselves and are waited for.
 
 use crate::cloud::Server;
-use crate::model::{InstanceHandling, InstanceRules, InstanceStatus};
+use crate::model::{GroupId, Instance, InstanceHandling, InstanceRules, InstanceStatus, Resources};
+use crate::plan::{Affinity, Movability, movability};
 
 /// What becomes of an instance on a host that is being emptied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fitness {
-    /// It leaves by live migration.
-    Leaves,
+    /// It leaves in this way.
+    Leaves(InstanceHandling),
     /// It rests, and stays through the reboot.
     Stays,
     /// It is on no host.
@@ -21,18 +22,27 @@ pub(super) enum Fitness {
     Stuck(String),
 }
 
-/// Decides for `server` under `rules`.
-pub(super) fn fitness(server: &Server, rules: &InstanceRules) -> Fitness {
-    let status = &server.status;
-    let task = server.task_state.as_deref();
-    let (handling, named, rests) = match status {
-        InstanceStatus::Active => (InstanceHandling::LiveMigrate, "running", false),
-        InstanceStatus::Paused => (rules.paused, "paused", false),
-        InstanceStatus::Suspended => (rules.suspended, "suspended", true),
-        InstanceStatus::Shutoff | InstanceStatus::Shelved | InstanceStatus::SoftDeleted => {
-            (rules.stopped, "stopped", true)
-        }
-        InstanceStatus::Deleted | InstanceStatus::ShelvedOffloaded => return Fitness::Gone,
+/// The instance that `server` shows, with what it has allocated and its group, which Nova tells elsewhere.
+pub(super) fn instance(server: &Server, resources: Option<&Resources>, group: Option<&GroupId>) -> Instance {
+    Instance {
+        id: server.id,
+        name: server.name.clone(),
+        project: server.project.clone(),
+        host: server.host.clone(),
+        status: server.status.clone(),
+        task_state: server.task_state.clone(),
+        locked: server.locked,
+        resources: resources.unwrap_or(&server.resources).clone(),
+        group: group.cloned(),
+        pinned_zone: server.pinned_zone.clone(),
+        traits: server.traits.clone(),
+        metadata: server.metadata.clone(),
+    }
+}
+
+/// What speaks of something that ends by itself.
+fn transition(server: &Server) -> Option<String> {
+    match server.status {
         InstanceStatus::Build
         | InstanceStatus::HardReboot
         | InstanceStatus::Migrating
@@ -41,42 +51,51 @@ pub(super) fn fitness(server: &Server, rules: &InstanceRules) -> Fitness {
         | InstanceStatus::Rebuild
         | InstanceStatus::Resize
         | InstanceStatus::RevertResize => {
-            let task = task.map(|task| format!(" ({task})")).unwrap_or_default();
-            return Fitness::InTransition(format!("it is in {status}{task}"));
+            let task = server.task_state.as_deref().map(|task| format!(" ({task})")).unwrap_or_default();
+            Some(format!("it is in {}{task}", server.status))
         }
-        InstanceStatus::Error => {
-            let fault = server.fault.as_deref().map(|fault| format!(": {fault}")).unwrap_or_default();
-            return Fitness::Stuck(format!("it is in ERROR{fault}"));
-        }
-        InstanceStatus::VerifyResize => {
-            return Fitness::Stuck("its resize waits to be confirmed or reverted".to_owned());
-        }
-        InstanceStatus::Rescue | InstanceStatus::Unknown | InstanceStatus::Other(_) => {
-            return Fitness::Stuck(format!("nova does not migrate it while it is in {status}"));
-        }
-    };
-    if let Some(task) = task {
-        return Fitness::InTransition(format!("it is in task_state {task}"));
+        InstanceStatus::Active
+        | InstanceStatus::Paused
+        | InstanceStatus::Shelved
+        | InstanceStatus::Shutoff
+        | InstanceStatus::SoftDeleted
+        | InstanceStatus::Suspended => server.task_state.as_deref().map(|task| format!("it is in task_state {task}")),
+        InstanceStatus::Deleted
+        | InstanceStatus::Error
+        | InstanceStatus::Rescue
+        | InstanceStatus::ShelvedOffloaded
+        | InstanceStatus::Unknown
+        | InstanceStatus::VerifyResize
+        | InstanceStatus::Other(_) => None,
     }
-    if rests && handling == InstanceHandling::Leave {
-        return Fitness::Stays;
+}
+
+/// Decides for `instance`, which `server` shows, under `rules`.
+pub(super) fn fitness(server: &Server, instance: &Instance, affinity: &Affinity, rules: &InstanceRules) -> Fitness {
+    if matches!(server.status, InstanceStatus::Deleted | InstanceStatus::ShelvedOffloaded) {
+        return Fitness::Gone;
     }
-    // A lock stops owners and no admin: to respect it is ours.
-    let (handling, named) = if server.locked { (rules.locked, "locked") } else { (handling, named) };
-    match handling {
-        InstanceHandling::LiveMigrate if !rests => Fitness::Leaves,
-        InstanceHandling::LiveMigrate => {
-            Fitness::Stuck(format!("nova does not live-migrate it while it is in {status}"))
+    if let Some(why) = transition(server) {
+        return Fitness::InTransition(why);
+    }
+    let rests = matches!(
+        server.status,
+        InstanceStatus::Shutoff | InstanceStatus::Suspended | InstanceStatus::Shelved | InstanceStatus::SoftDeleted
+    );
+    match movability(instance, affinity, rules) {
+        Movability::Moves if rests => Fitness::Leaves(InstanceHandling::ColdMigrate),
+        Movability::Moves if server.locked => Fitness::Leaves(rules.locked),
+        Movability::Moves if server.status == InstanceStatus::Paused => Fitness::Leaves(rules.paused),
+        Movability::Moves => Fitness::Leaves(InstanceHandling::LiveMigrate),
+        Movability::Stays { .. } if rests => Fitness::Stays,
+        Movability::Stays { .. } => {
+            Fitness::Stuck("it runs: the policy would stop it in place, which is not carried out yet".to_owned())
         }
-        InstanceHandling::Leave => {
-            Fitness::Stuck(format!("it is {named} and would be lost, though the policy leaves it"))
-        }
-        InstanceHandling::SkipHost => {
-            let why = server.locked_reason.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
-            Fitness::Stuck(format!("it is {named}{why}, for which the policy skips its host"))
-        }
-        InstanceHandling::ColdMigrate | InstanceHandling::StopInPlace => {
-            Fitness::Stuck(format!("it is {named}, and moves are live migrations only"))
+        Movability::Blocks { why } => {
+            let resize = (server.status == InstanceStatus::VerifyResize)
+                .then_some("its resize waits to be confirmed or reverted");
+            let words = server.locked_reason.as_deref().or(server.fault.as_deref()).or(resize);
+            Fitness::Stuck(words.map_or(why.clone(), |words| format!("{why}: {words}")))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Move: one instance leaves its host by live migration.
+//! Move: one instance leaves its host, by live migration or, stopped and where the policy says so, by a cold one.
 //!
 //! A 202 says nothing and a request that got no answer may have arrived, so everything is read from two places that
 //! must agree: the migration record newer than the intent, and the host that Nova names for the instance. Asking twice
@@ -10,13 +10,14 @@ use async_trait::async_trait;
 
 use super::follow::Following;
 use super::look::services;
-use super::movable::{Fitness, fitness};
+use super::movable::{Fitness, fitness, instance};
 use super::poll::{Wait, doing};
-use super::records::{ours, records_of};
+use super::records::{Asked, records_of};
 use super::standing::{Seen, Standing, server_of};
 use super::{Action, Probe, StepContext, StepError};
-use crate::cloud::{Accepted, CloudError, CloudErrorKind, MigrationKind};
-use crate::model::{HostName, InstanceStatus, ServiceState, ServiceStatus};
+use crate::cloud::{Accepted, CloudError, CloudErrorKind, Migration};
+use crate::model::{HostName, InstanceHandling, InstanceStatus, ServiceState, ServiceStatus};
+use crate::plan::Affinity;
 use crate::run::event::{FaultScope, Intent, LeavingInstance, StepOutput};
 
 /// How long a request without an answer is looked for: load balancers give up on a request within a minute, and Nova
@@ -33,10 +34,15 @@ fn subject<'a>(cx: &StepContext<'a>) -> Result<(&'a LeavingInstance, &'a HostNam
     })
 }
 
-/// The parts of the intent of a move.
-fn parts<'a>(cx: &StepContext<'_>, intent: &'a Intent) -> Result<(&'a HostName, u64), StepError> {
-    if let Intent::Migrate { target, after } = intent {
-        return Ok((target, *after));
+/// What the intent of a move asked for, and onto which host.
+fn asked<'a>(
+    cx: &StepContext<'a>,
+    leaving: &LeavingInstance,
+    intent: &'a Intent,
+) -> Result<(Asked<'a>, &'a HostName), StepError> {
+    if let Intent::Migrate { target, after, cold } = intent {
+        let source = &cx.host.host;
+        return Ok((Asked { instance: leaving.id, source, after: *after, cold: *cold }, target));
     }
     Err(StepError::permanent(FaultScope::Instance, format!("step {} recorded an intent that is no move", cx.step)))
 }
@@ -56,25 +62,30 @@ impl Action for Move {
             return Ok(Probe::Done(StepOutput::Gone { note: "it was deleted".to_owned(), to: None }));
         };
         if let Some(intent) = cx.intent {
-            let (asked, after) = parts(cx, intent)?;
-            let seen = Seen { server: server.clone(), record: ours(&records, source, after).cloned() };
+            let (asked, first) = asked(cx, leaving, intent)?;
+            let seen = Seen { server: server.clone(), record: asked.record(&records).cloned() };
             let standing = seen.standing(source);
             // What failed and left the instance here is tried again; what failed and did not is for `verify` to tell.
             let ended_here = standing == Standing::Failed && server.host.as_ref() == Some(source);
             if standing != Standing::Unrecorded && !ended_here {
-                let target = seen.record.and_then(|record| record.target).unwrap_or_else(|| asked.clone());
-                return Ok(Probe::InFlight(Intent::Migrate { target, after }));
+                let target = seen.record.and_then(|record| record.target).unwrap_or_else(|| first.clone());
+                let Asked { after, cold, .. } = asked;
+                return Ok(Probe::InFlight(Intent::Migrate { target, after, cold }));
             }
         }
-        let under_way = records.iter().find(|record| record.status.is_in_progress());
+        let leaves = |record: &&Migration| record.status.is_in_progress() && record.source.as_ref() == Some(source);
+        let under_way = records.iter().find(leaves);
         if let Some(host) = server.host.as_ref().filter(|host| *host != source)
-            && under_way.is_none_or(|record| record.kind != MigrationKind::Live)
+            && under_way.is_none()
         {
             let note = format!("somebody else moved it to {host}");
             return Ok(Probe::Done(StepOutput::Gone { note, to: Some(host.clone()) }));
         }
-        match fitness(&server, &cx.rollout.policy.instances) {
-            Fitness::Leaves => {}
+        let instance = instance(&server, Some(&leaving.resources), leaving.group.as_ref());
+        // Whether its group holds it was decided for the whole host.
+        let rules = &cx.rollout.policy.instances;
+        let handling = match fitness(&server, &instance, &Affinity::default(), rules) {
+            Fitness::Leaves(handling) => handling,
             Fitness::Stays => {
                 let note = format!("it is {} by its owner's doing, and stays", server.status);
                 return Ok(Probe::Done(StepOutput::AlreadySo { note }));
@@ -91,26 +102,32 @@ impl Action for Move {
                 let what = format!("{} cannot be moved", named(leaving));
                 return Err(StepError::needs_operator(FaultScope::Instance, what).because(why));
             }
-        }
+        };
         if let Some(record) = under_way {
             let what = format!("somebody else's migration {} of {} is under way", record.id, named(leaving));
             return Err(StepError::transient(FaultScope::Instance, what));
         }
         both_ends_are_fine(cx, leaving, target).await?;
         let after = records.iter().map(|record| record.id).max().unwrap_or(0);
-        Ok(Probe::Needed(Intent::Migrate { target: target.clone(), after }))
+        let cold = handling == InstanceHandling::ColdMigrate;
+        Ok(Probe::Needed(Intent::Migrate { target: target.clone(), after, cold }))
     }
 
     async fn apply(&self, cx: &StepContext<'_>, intent: &Intent) -> Result<Accepted, StepError> {
         let (leaving, _) = subject(cx)?;
-        let (target, after) = parts(cx, intent)?;
-        if ours(&records_of(cx, leaving.id).await?, &cx.host.host, after).is_some() {
+        let (asked, target) = asked(cx, leaving, intent)?;
+        if asked.record(&records_of(cx, leaving.id).await?).is_some() {
             return Ok(Accepted::default());
         }
         doing(cx, format!("asks nova to move it to {target}"));
-        match cx.cloud.live_migrate(leaving.id, Some(target)).await {
+        let answer = if asked.cold {
+            cx.cloud.cold_migrate(leaving.id, Some(target)).await
+        } else {
+            cx.cloud.live_migrate(leaving.id, Some(target)).await
+        };
+        match answer {
             Ok(accepted) => Ok(accepted),
-            Err(error) => refused(cx, leaving, target, after, error).await,
+            Err(error) => refused(cx, leaving, target, asked, error).await,
         }
     }
 
@@ -121,8 +138,8 @@ impl Action for Move {
         accepted: &Accepted,
     ) -> Result<StepOutput, StepError> {
         let (leaving, _) = subject(cx)?;
-        let (target, after) = parts(cx, intent)?;
-        Following::new(cx, leaving, target, after, accepted).until_it_ends().await
+        let (asked, target) = asked(cx, leaving, intent)?;
+        Following::new(cx, leaving, target, asked, accepted).until_it_ends().await
     }
 }
 
@@ -154,7 +171,7 @@ async fn refused(
     cx: &StepContext<'_>,
     leaving: &LeavingInstance,
     target: &HostName,
-    after: u64,
+    asked: Asked<'_>,
     error: CloudError,
 ) -> Result<Accepted, StepError> {
     let accepted = Accepted { request: error.request.clone() };
@@ -167,7 +184,7 @@ async fn refused(
         | CloudErrorKind::Protocol
         | CloudErrorKind::Conflict => {
             let answered = error.kind == CloudErrorKind::Conflict;
-            if arrived_after_all(cx, leaving, after, answered).await? {
+            if arrived_after_all(cx, asked, answered).await? {
                 return Ok(accepted);
             }
         }
@@ -189,20 +206,16 @@ async fn refused(
 
 /// Whether a request of unknown fate shows as a record, looked for as long as it may still arrive. One that was
 /// `answered` did not arrive; an earlier one of ours did when the instance is migrating.
-async fn arrived_after_all(
-    cx: &StepContext<'_>,
-    leaving: &LeavingInstance,
-    after: u64,
-    answered: bool,
-) -> Result<bool, StepError> {
+async fn arrived_after_all(cx: &StepContext<'_>, asked: Asked<'_>, answered: bool) -> Result<bool, StepError> {
     let mut wait = Wait::at_most(cx, LOOKED_FOR);
     loop {
-        if let Some(seen) = wait.through_outage(Seen::now(cx, leaving.id, after).await)? {
+        if let Some(seen) = wait.through_outage(Seen::now(cx, asked).await)? {
             let Some(seen) = seen else { return Ok(true) };
             if seen.record.is_some() {
                 return Ok(true);
             }
-            if answered && seen.server.status != InstanceStatus::Migrating {
+            let begins = matches!(seen.server.status, InstanceStatus::Migrating | InstanceStatus::Resize);
+            if answered && !begins {
                 return Ok(false);
             }
             doing(cx, "looks for the migration that nova may have begun");

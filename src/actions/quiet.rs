@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::look::{allocations_on, instances_on, migrations_at};
-use super::{StepContext, StepError};
+use super::{ErrorClass, StepContext, StepError};
 use crate::host::{Quiet, QuietFacts};
 use crate::run::event::FaultScope;
 
@@ -14,7 +14,14 @@ pub(super) async fn prove(cx: &StepContext<'_>, fenced: bool) -> Result<Quiet, S
     let migrating: Vec<_> = migrations_at(cx).await?.into_iter().map(|record| record.instance).collect();
     let allocations: Vec<_> = allocations_on(cx).await?.into_iter().map(|held| held.consumer).collect();
     let domains = cx.shell.domains(host).await;
-    let domains = domains.map_err(|error| StepError::host(format!("could not list the domains on {host}"), error))?;
+    let domains = domains.map_err(|error| {
+        let mut failure = StepError::host(format!("could not list the domains on {host}"), error);
+        if failure.class == ErrorClass::Permanent {
+            // libvirt may be restarting, or going down with a host that was ordered to reboot.
+            failure.class = ErrorClass::Transient;
+        }
+        failure
+    })?;
     let allowed: BTreeSet<_> = cx.memory.staying.iter().copied().collect();
     let facts = QuietFacts {
         host,

@@ -20,6 +20,10 @@ use crate::run::event::{FaultScope, Intent, StepOutput};
 /// Then the order had no effect; another one is safe, because it names the boot that it ends.
 const STILL_THERE: Duration = Duration::from_secs(300);
 
+/// How long a host that may have been ordered to reboot is given to stop answering, before the order is held for lost:
+/// systemd stops sshd among the first.
+const GOES_DOWN_WITHIN: Duration = Duration::from_secs(30);
+
 /// Reboots the host.
 pub(super) struct Reboot;
 
@@ -51,11 +55,27 @@ async fn boot(cx: &StepContext<'_>) -> Result<Result<Boot, String>, StepError> {
     }
 }
 
+/// The boot that the host is in, looked at until it is another one than `before`, until there is no answer, or until
+/// it is clear that the host does not go down.
+async fn boot_unless_going_down(cx: &StepContext<'_>, before: &str) -> Result<Result<Boot, String>, StepError> {
+    let wait = Wait::at_most(cx, GOES_DOWN_WITHIN);
+    loop {
+        let seen = boot(cx).await?;
+        let remains = seen.as_ref().is_ok_and(|now| now.id == before);
+        if !remains || !wait.again().await {
+            return Ok(seen);
+        }
+    }
+}
+
 #[async_trait]
 impl Action for Reboot {
     async fn probe(&self, cx: &StepContext<'_>) -> Result<Probe, StepError> {
-        let seen = boot(cx).await?;
         let recorded = cx.intent.map(|intent| ending(cx, intent)).transpose()?;
+        let seen = match recorded {
+            Some(before) => boot_unless_going_down(cx, before).await?,
+            None => boot(cx).await?,
+        };
         match (recorded, seen) {
             (Some(before), Ok(now)) if now.id != before => {
                 same_machine(cx).await?;

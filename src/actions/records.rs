@@ -4,8 +4,8 @@ use super::{Progress, ProgressKind, StepContext, StepError};
 use crate::cloud::{InstanceAction, Migration, MigrationKind, MigrationsQuery, Server};
 use crate::model::{HostName, InstanceId, RequestId};
 
-/// The action that Nova writes for a live migration. Source: `nova/compute/instance_actions.py`.
-const LIVE_MIGRATION: &str = "live-migration";
+/// The actions that Nova writes for a live and a cold migration. Source: `nova/compute/instance_actions.py`.
+const MIGRATIONS: [&str; 2] = ["live-migration", "migrate"];
 
 /// Migration records of `instance`, newest first.
 pub(super) async fn records_of(cx: &StepContext<'_>, instance: InstanceId) -> Result<Vec<Migration>, StepError> {
@@ -14,12 +14,27 @@ pub(super) async fn records_of(cx: &StepContext<'_>, instance: InstanceId) -> Re
     records.map_err(|error| StepError::cloud(format!("could not read the migrations of instance {instance}"), error))
 }
 
-/// The newest live migration away from `source` that is newer than `after`: a 202 names none, and records are matched
-/// by instance, source and age.
-pub(super) fn ours<'a>(records: &'a [Migration], source: &HostName, after: u64) -> Option<&'a Migration> {
-    let from_here = |record: &Migration| record.source.as_ref().is_none_or(|from| from == source);
-    let candidates = records.iter().filter(|record| record.kind == MigrationKind::Live && record.id > after);
-    candidates.filter(|record| from_here(record)).max_by_key(|record| record.id)
+/// What was asked for: enough to know its record, of which a 202 says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Asked<'a> {
+    /// Which instance.
+    pub instance: InstanceId,
+    /// Away from here.
+    pub source: &'a HostName,
+    /// The newest record before.
+    pub after: u64,
+    /// Whether it is a cold migration.
+    pub cold: bool,
+}
+
+impl Asked<'_> {
+    /// Its record among those of its instance: the newest of its kind away from its source.
+    pub fn record<'r>(&self, records: &'r [Migration]) -> Option<&'r Migration> {
+        let kind = if self.cold { MigrationKind::Cold } else { MigrationKind::Live };
+        let candidates = records.iter().filter(|record| record.kind == kind && record.id > self.after);
+        let from_here = |record: &&Migration| record.source.as_ref().is_none_or(|from| from == self.source);
+        candidates.filter(from_here).max_by_key(|record| record.id)
+    }
 }
 
 /// Tells how far `migration` is; a look that fails costs a figure and nothing else.
@@ -33,22 +48,22 @@ pub(super) async fn report_progress(cx: &StepContext<'_>, server: &Server, migra
     cx.progress.report(Progress { step: cx.step.clone(), kind: ProgressKind::Migration { percent } });
 }
 
-/// The newest live migration among the actions on `instance`; by request where that is known. Nova may refuse to show
+/// The newest migration among the actions on `instance`; by request where that is known. Nova may refuse to show
 /// actions: what they tell is lost then, and nothing else.
 async fn action(cx: &StepContext<'_>, instance: InstanceId, request: Option<&RequestId>) -> Option<InstanceAction> {
     let actions = cx.cloud.instance_actions(instance).await.ok()?;
     actions.into_iter().find(|action| match request {
         Some(request) => action.request == *request,
-        None => action.action == LIVE_MIGRATION,
+        None => MIGRATIONS.contains(&action.action.as_str()),
     })
 }
 
-/// The request that asked for the newest live migration of `instance`.
+/// The request that asked for the newest migration of `instance`.
 pub(super) async fn request_of(cx: &StepContext<'_>, instance: InstanceId) -> Option<RequestId> {
     action(cx, instance, None).await.map(|action| action.request)
 }
 
-/// Why a live migration failed: the only place where Nova says so is the events of the instance's action (2.84).
+/// Why a migration failed: the only place where Nova says so is the events of the instance's action (2.84).
 pub(super) async fn failure_reason(cx: &StepContext<'_>, instance: InstanceId, request: Option<&RequestId>) -> String {
     let events = action(cx, instance, request).await.map(|action| action.events).unwrap_or_default();
     let failed = events.into_iter().filter(|event| event.result.as_deref() == Some("Error"));

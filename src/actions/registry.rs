@@ -35,3 +35,17 @@ pub fn for_step(kind: StepKind) -> &'static dyn Action {
         StepKind::Quarantine => &Quarantine,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_steps_lists_every_kind_in_order() {
+        let page = include_str!("../../docs/steps.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+        let listed: Vec<&str> = rows.map(|(kind, _)| kind).collect();
+        let kinds: Vec<&str> = StepKind::ALL.iter().map(|kind| kind.name()).collect();
+        assert_eq!(listed, kinds);
+    }
+}

@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 
 use super::look::{allocations_on, instances_on, migrations_at};
-use super::movable::{Fitness, fitness};
+use super::movable::{Fitness, fitness, instance};
 use super::poll::{Wait, doing};
 use super::{Action, Probe, StepContext, StepError};
-use crate::cloud::{Accepted, Migration, MigrationStatus, Server};
-use crate::model::{GroupId, InstanceHandling, InstanceId, Resources, StepId};
+use crate::cloud::{Accepted, Migration, MigrationStatus, ServerGroup};
+use crate::model::{Group, Instance, InstanceHandling, InstanceId, Resources, StepId};
+use crate::plan::Affinity;
 use crate::run::event::{FaultScope, Intent, LeavingInstance, StepOutput};
 use crate::workflow::StepKind;
 
@@ -24,7 +25,7 @@ impl Action for Resolve {
     async fn probe(&self, cx: &StepContext<'_>) -> Result<Probe, StepError> {
         let found = look(cx).await?;
         if found.in_transition.is_empty() {
-            return Ok(Probe::Done(resolved(cx, found).await?));
+            return Ok(Probe::Done(resolved(cx, found)));
         }
         Ok(Probe::Needed(Intent::Await { what: found.waiting(), until: None }))
     }
@@ -39,7 +40,7 @@ impl Action for Resolve {
         loop {
             if let Some(found) = wait.through_outage(look(cx).await)? {
                 if found.in_transition.is_empty() {
-                    return resolved(cx, found).await;
+                    return Ok(resolved(cx, found));
                 }
                 last = found.in_transition.join("; ");
                 doing(cx, found.waiting());
@@ -55,8 +56,8 @@ impl Action for Resolve {
 /// What one look found.
 #[derive(Debug, Default)]
 struct Found {
-    leaving: Vec<Server>,
-    staying: Vec<Server>,
+    leaving: Vec<(Instance, InstanceHandling)>,
+    staying: Vec<Instance>,
     /// Instances, in words, to which something is done that ends by itself.
     in_transition: Vec<String>,
 }
@@ -67,18 +68,32 @@ impl Found {
     }
 }
 
+/// The instance as people find it; its name is any text of its owner's.
+fn named(name: &str, id: InstanceId) -> String {
+    format!("{} ({id})", name.escape_debug())
+}
+
 /// Looks at every instance and migration of the host; fails when one keeps the host from ever being empty.
 async fn look(cx: &StepContext<'_>) -> Result<Found, StepError> {
     let mut servers = instances_on(cx).await?;
     servers.sort_by_key(|server| server.id);
     let migrations = migrations_at(cx).await?;
+    let (held, groups) =
+        if servers.is_empty() { (BTreeMap::new(), Vec::new()) } else { (resources_on(cx).await?, groups(cx).await?) };
+    let group_of = |id: InstanceId| groups.iter().find(|group| group.members.contains(&id)).map(|group| &group.group);
+    let instances: Vec<Instance> = servers
+        .iter()
+        .map(|server| instance(server, held.get(&server.id), group_of(server.id).map(|group| &group.id)))
+        .collect();
+    let rules: Vec<Group> = groups.iter().map(|group| group.group.clone()).collect();
+    let affinity = Affinity::among(&instances, &rules);
     let mut found = Found::default();
     let mut stuck = Vec::new();
-    for server in servers {
-        let named = format!("{} ({})", server.name.escape_debug(), server.id);
-        match fitness(&server, &cx.rollout.policy.instances) {
-            Fitness::Leaves => found.leaving.push(server),
-            Fitness::Stays => found.staying.push(server),
+    for (server, instance) in servers.iter().zip(instances) {
+        let named = named(&instance.name, instance.id);
+        match fitness(server, &instance, &affinity, &cx.rollout.policy.instances) {
+            Fitness::Leaves(handling) => found.leaving.push((instance, handling)),
+            Fitness::Stays => found.staying.push(instance),
             Fitness::Gone => {}
             Fitness::InTransition(why) => found.in_transition.push(format!("{named}: {why}")),
             Fitness::Stuck(why) => stuck.push(format!("{named}: {why}")),
@@ -105,27 +120,25 @@ fn standstill(cx: &StepContext<'_>, migration: &Migration) -> Option<String> {
 }
 
 /// The output of the step.
-async fn resolved(cx: &StepContext<'_>, found: Found) -> Result<StepOutput, StepError> {
-    let held = if found.leaving.is_empty() { BTreeMap::new() } else { resources_on(cx).await? };
-    let groups = if found.leaving.is_empty() { BTreeMap::new() } else { groups(cx).await? };
+fn resolved(cx: &StepContext<'_>, found: Found) -> StepOutput {
     let (differences, unplanned) = differences(cx, &found);
-    let leaving = found.leaving.into_iter().map(|server| LeavingInstance {
-        resources: held.get(&server.id).unwrap_or(&server.resources).clone(),
-        group: groups.get(&server.id).cloned(),
-        id: server.id,
-        name: server.name,
-        project: server.project,
-        status: server.status,
-        handling: InstanceHandling::LiveMigrate,
-        pinned_zone: server.pinned_zone,
-        traits: server.traits,
+    let leaving = found.leaving.into_iter().map(|(instance, handling)| LeavingInstance {
+        id: instance.id,
+        name: instance.name,
+        project: instance.project,
+        status: instance.status,
+        handling,
+        resources: instance.resources,
+        group: instance.group,
+        pinned_zone: instance.pinned_zone,
+        traits: instance.traits,
     });
-    Ok(StepOutput::Resolved {
+    StepOutput::Resolved {
         leaving: leaving.collect(),
-        staying: found.staying.iter().map(|server| server.id).collect(),
+        staying: found.staying.iter().map(|instance| instance.id).collect(),
         differences,
         unplanned,
-    })
+    }
 }
 
 /// What each instance has allocated on the host: what a target must have, where a flavor may count otherwise.
@@ -134,15 +147,10 @@ async fn resources_on(cx: &StepContext<'_>) -> Result<BTreeMap<InstanceId, Resou
     Ok(held.filter_map(|held| Some((held.consumer.parse().ok()?, held.resources))).collect())
 }
 
-/// The server group of each instance that has one; Nova shows it nowhere else.
-async fn groups(cx: &StepContext<'_>) -> Result<BTreeMap<InstanceId, GroupId>, StepError> {
+/// Every server group with its members: Nova shows the group of an instance nowhere else.
+async fn groups(cx: &StepContext<'_>) -> Result<Vec<ServerGroup>, StepError> {
     let groups = cx.cloud.server_groups().await;
-    let groups = groups.map_err(|error| StepError::cloud("could not read the server groups", error).of_host())?;
-    let members = groups.into_iter().flat_map(|group| {
-        let id = group.group.id;
-        group.members.into_iter().map(move |member| (member, id.clone()))
-    });
-    Ok(members.collect())
+    groups.map_err(|error| StepError::cloud("could not read the server groups", error).of_host())
 }
 
 /// What differs from the plan, in words, and the instances that it did not know.
@@ -159,23 +167,24 @@ fn differences(cx: &StepContext<'_>, found: &Found) -> (Vec<String>, Vec<Instanc
         .collect();
     let mut told = Vec::new();
     let mut unplanned = Vec::new();
-    let leaving = found.leaving.iter().map(|server| (server, &moves, &stays, "leaves"));
-    let staying = found.staying.iter().map(|server| (server, &stays, &moves, "stays"));
-    for (server, same, other, does) in leaving.chain(staying) {
-        let named = format!("{} ({})", server.name.escape_debug(), server.id);
-        if other.contains_key(&server.id) {
-            told.push(format!("{named} is {}: it {does}, against the plan", server.status));
-        } else if !same.contains_key(&server.id) {
+    let leaving = found.leaving.iter().map(|(instance, _)| (instance, &moves, &stays, "leaves"));
+    let staying = found.staying.iter().map(|instance| (instance, &stays, &moves, "stays"));
+    for (instance, same, other, does) in leaving.chain(staying) {
+        let named = named(&instance.name, instance.id);
+        if other.contains_key(&instance.id) {
+            told.push(format!("{named} is {}: it {does}, against the plan", instance.status));
+        } else if !same.contains_key(&instance.id) {
             told.push(format!("{named} was not in the plan: it {does}"));
-            unplanned.push(server.id);
+            unplanned.push(instance.id);
         }
     }
     // Later rounds find planned instances gone because they were moved, or told so before.
     if *cx.step == StepId::of(host, StepKind::Resolve.name()) {
-        let here: BTreeSet<InstanceId> = found.leaving.iter().chain(&found.staying).map(|server| server.id).collect();
+        let leaving = found.leaving.iter().map(|(instance, _)| instance.id);
+        let here: BTreeSet<InstanceId> = leaving.chain(found.staying.iter().map(|instance| instance.id)).collect();
         let planned = moves.iter().chain(&stays);
         let gone = planned.filter(|(id, _)| !here.contains(id) && !cx.memory.left.contains(id));
-        told.extend(gone.map(|(id, name)| format!("{} ({id}) is gone", name.escape_debug())));
+        told.extend(gone.map(|(id, name)| format!("{} is gone", named(name, *id))));
     }
     (told, unplanned)
 }

@@ -1,6 +1,6 @@
-//! How a live migration of ours stands: its record and the instance, read together.
+//! How a migration of ours stands: its record and the instance, read together.
 
-use super::records::{ours, records_of};
+use super::records::{Asked, records_of};
 use super::{StepContext, StepError};
 use crate::cloud::{CloudErrorKind, Migration, MigrationStatus, Server};
 use crate::model::{HostName, InstanceId, InstanceStatus};
@@ -32,10 +32,10 @@ pub(super) struct Seen {
 impl Seen {
     /// Reads both; `None` when the instance is gone. The record is read first: a server that is read after a record
     /// ended shows where it ended.
-    pub async fn now(cx: &StepContext<'_>, instance: InstanceId, after: u64) -> Result<Option<Self>, StepError> {
-        let records = records_of(cx, instance).await?;
-        let record = ours(&records, &cx.host.host, after).cloned();
-        Ok(server_of(cx, instance).await?.map(|server| Self { server, record }))
+    pub async fn now(cx: &StepContext<'_>, asked: Asked<'_>) -> Result<Option<Self>, StepError> {
+        let records = records_of(cx, asked.instance).await?;
+        let record = asked.record(&records).cloned();
+        Ok(server_of(cx, asked.instance).await?.map(|server| Self { server, record }))
     }
 
     /// How the migration away from `source` stands.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::rollout::StayReason;
-use crate::model::{GroupId, GroupPolicy, HostName, Instance, InstanceHandling, InstanceRules, InstanceStatus, Region};
+use crate::model::{
+    Group, GroupId, GroupPolicy, HostName, Instance, InstanceHandling, InstanceRules, InstanceStatus, Region,
+};
 
 /// What becomes of an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,18 +32,23 @@ const DEVICE_CLASSES: [&str; 4] = ["VGPU", "PGPU", "FPGA", "SRIOV_NET_VF"];
 /// Prefix of the classes that Nova's PCI tracker reports. Source: `nova.compute.pci_placement_translator`.
 const PCI_PREFIX: &str = "CUSTOM_PCI_";
 
-/// Members of hard affinity groups that share a host.
-#[derive(Debug, Clone)]
+/// Members of hard affinity groups that share a host; none by default.
+#[derive(Debug, Clone, Default)]
 pub struct Affinity(BTreeMap<(GroupId, HostName), usize>);
 
 impl Affinity {
     /// Counts the members of each hard affinity group on each host.
     pub fn of(region: &Region) -> Self {
+        Self::among(&region.instances, &region.groups)
+    }
+
+    /// The same for some instances: all of a host tell what holds there.
+    pub fn among(instances: &[Instance], groups: &[Group]) -> Self {
         let mut counts = BTreeMap::new();
         let hard: std::collections::BTreeSet<&GroupId> =
-            region.groups.iter().filter(|group| group.policy == GroupPolicy::Affinity).map(|group| &group.id).collect();
+            groups.iter().filter(|group| group.policy == GroupPolicy::Affinity).map(|group| &group.id).collect();
         if !hard.is_empty() {
-            for instance in &region.instances {
+            for instance in instances {
                 if let (Some(group), Some(host)) = (&instance.group, &instance.host)
                     && hard.contains(group)
                 {

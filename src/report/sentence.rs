@@ -227,7 +227,7 @@ pub fn intent_words(intent: &Intent) -> String {
             format!("disabling the service; it was {:?}{reason}", before.status).to_lowercase()
         }
         Intent::Enable => "enabling the service".to_owned(),
-        Intent::Migrate { target, after } => {
+        Intent::Migrate { target, after, .. } => {
             format!("asking for a migration to {target}; newest record before: {after}")
         }
         Intent::Job { unit, summary, .. } => format!("starting {unit}: {summary}"),

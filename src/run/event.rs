@@ -210,12 +210,15 @@ pub enum Intent {
     },
     /// A service is enabled.
     Enable,
-    /// A live migration is asked for.
+    /// A migration is asked for.
     Migrate {
         /// Onto this host.
         target: HostName,
         /// The newest migration record there was before; ours is newer.
         after: u64,
+        /// Whether it is a cold one.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        cold: bool,
     },
     /// A job is started on the host.
     Job {

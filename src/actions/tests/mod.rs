@@ -1,8 +1,11 @@
 //! Every action against a scripted region: run twice, killed between `apply` and the record, and under each fault.
 
+mod harness;
+mod host;
 mod moves;
 mod ports;
 mod reboot;
 mod region;
+mod resolve;
 mod rig;
 mod service;

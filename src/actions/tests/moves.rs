@@ -79,7 +79,7 @@ async fn a_request_that_never_arrived_may_be_repeated() {
     rig.lab.state().fault("live_migrate", Fault::Refused(CloudErrorKind::TimedOut));
     failed(rig.run(Move).await, Transient, FaultScope::ControlPlane, &["vm1", TARGET, "TimedOut"]);
     assert_eq!(rig.count("migrate"), 0);
-    let recorded = Intent::Migrate { target: host(TARGET), after: 0 };
+    let recorded = Intent::Migrate { target: host(TARGET), after: 0, cold: false };
     assert_eq!(moved_to(&rig.attempt(Move, Some(&recorded)).await.unwrap()), (TARGET, Some(101)));
     assert_eq!(rig.count("migrate"), 1);
 }
@@ -119,7 +119,7 @@ async fn what_failed_is_tried_again_elsewhere_behind_the_failed_record() {
     rig.lab.state().script = Script::Arrives(3);
     rig.target = host(OTHER);
     let again = rig.probe(Move, Some(&first)).await.unwrap();
-    assert_eq!(again, Probe::Needed(Intent::Migrate { target: host(OTHER), after: 101 }));
+    assert_eq!(again, Probe::Needed(Intent::Migrate { target: host(OTHER), after: 101, cold: false }));
     assert_eq!(moved_to(&rig.attempt(Move, Some(&first)).await.unwrap()), (OTHER, Some(102)));
     assert_eq!(rig.count("migrate"), 2);
 }
@@ -155,7 +155,7 @@ async fn an_error_that_comes_after_the_end_is_seen_and_its_cure_told() {
         &["in ERROR on compute-1", "server set --state active"],
     );
     // Nothing more is asked of an instance in ERROR.
-    let recorded = Intent::Migrate { target: host(TARGET), after: 0 };
+    let recorded = Intent::Migrate { target: host(TARGET), after: 0, cold: false };
     failed(rig.attempt(Move, Some(&recorded)).await, NeedsOperator, FaultScope::Instance, &["vm1", "ERROR"]);
     assert_eq!(rig.count("migrate"), 1);
 }
@@ -272,7 +272,7 @@ async fn the_policy_decides_about_paused_locked_and_stopped_instances() {
     assert_eq!(paused.lab.state().vm(1).status, InstanceStatus::Paused);
     paused.rollout.policy.instances.paused = InstanceHandling::SkipHost;
     paused.lab.state().vm(1).host = Some(host(HOST));
-    failed(paused.run(Move).await, NeedsOperator, FaultScope::Instance, &["paused"]);
+    failed(paused.run(Move).await, NeedsOperator, FaultScope::Instance, &["PAUSED"]);
 
     let mut locked = Rig::with_instance();
     locked.lab.state().vm(1).locked = true;
@@ -283,4 +283,33 @@ async fn the_policy_decides_about_paused_locked_and_stopped_instances() {
     stopped.lab.state().vm(1).status = InstanceStatus::Shutoff;
     assert!(matches!(stopped.run(Move).await.unwrap(), StepOutput::AlreadySo { .. }));
     assert_eq!(stopped.count("migrate"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_instance_is_moved_cold_where_the_policy_says_so() {
+    let cold = || {
+        let mut rig = Rig::with_instance();
+        rig.lab.state().vm(1).status = InstanceStatus::Shutoff;
+        rig.rollout.policy.instances.stopped = InstanceHandling::ColdMigrate;
+        rig
+    };
+    let rig = cold();
+    assert_eq!(moved_to(&rig.run(Move).await.unwrap()), (TARGET, Some(101)));
+    assert_eq!(rig.lab.state().effects.len(), 2, "asked for once, confirmed once");
+
+    let killed = cold();
+    let intent = killed.intent(Move).await;
+    killed.apply(Move, &intent).await.unwrap();
+    killed.apply(Move, &intent).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(killed.lab.state().vm(1).status, InstanceStatus::VerifyResize);
+    killed.lab.state().fault("confirm_resize", Fault::Refused(CloudErrorKind::Server));
+    killed.lab.state().fault("confirm_resize", Fault::Refused(CloudErrorKind::Conflict));
+    assert_eq!(moved_to(&killed.attempt(Move, Some(&intent)).await.unwrap()), (TARGET, Some(101)));
+    assert_eq!(killed.count("cold-migrate"), 1);
+    assert_eq!(killed.lab.state().vm(1).status, InstanceStatus::Shutoff);
+
+    let fails = cold();
+    fails.lab.state().script = Script::Fails(0, MigrationStatus::Error, None);
+    failed(fails.run(Move).await, Transient, FaultScope::Target, &["vm1", "failed"]);
 }

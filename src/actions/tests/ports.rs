@@ -158,12 +158,19 @@ impl Compute for Lab {
         })
     }
 
-    async fn cold_migrate(&self, _: InstanceId, _: Option<&HostName>) -> CloudResult<Accepted> {
-        panic!("no action migrates cold")
+    async fn cold_migrate(&self, server: InstanceId, target: Option<&HostName>) -> CloudResult<Accepted> {
+        let target = target.expect("moves name their target").clone();
+        self.cloud("cold_migrate", Some(format!("cold-migrate {server} to {target}")), |s| {
+            s.migrate_cold(server, &target);
+            Ok(accepted("req-cold"))
+        })
     }
 
-    async fn confirm_resize(&self, _: InstanceId) -> CloudResult<Accepted> {
-        panic!("no action confirms")
+    async fn confirm_resize(&self, server: InstanceId) -> CloudResult<Accepted> {
+        self.cloud("confirm_resize", Some(format!("confirm {server}")), |s| {
+            s.confirm(server);
+            Ok(accepted("req-confirm"))
+        })
     }
 
     async fn abort_migration(&self, server: InstanceId, migration: u64) -> CloudResult<Accepted> {

@@ -95,7 +95,7 @@ async fn a_view_that_cannot_be_had_is_no_quiet_view() {
     }
     let rig = with_stay();
     rig.lab.state().fault("domains", Fault::Host(HostErrorKind::Protocol));
-    failed(rig.run(Reboot).await, Permanent, FaultScope::Host, &["could not list the domains"]);
+    failed(rig.run(Reboot).await, Transient, FaultScope::Host, &["could not list the domains"]);
     assert_eq!(rig.count("reboot"), 0);
 }
 

@@ -334,6 +334,34 @@ impl State {
         }
     }
 
+    /// Begins a cold migration: it waits on its target to be confirmed.
+    pub fn migrate_cold(&mut self, instance: InstanceId, target: &HostName) {
+        self.rest(instance, None, InstanceStatus::Resize);
+        self.servers.get_mut(&instance).expect("just found").task_state = Some("resize_prep".to_owned());
+        let record = self.record(instance, target, MigrationStatus::Running);
+        self.migrations.last_mut().expect("just written").kind = MigrationKind::Cold;
+        let (target, fails) = (target.clone(), matches!(self.script, Script::Fails(..)));
+        self.later(10, move |s| {
+            if fails {
+                s.end_record(record, MigrationStatus::Error);
+                s.rest(instance, None, InstanceStatus::Shutoff);
+            } else {
+                s.end_record(record, MigrationStatus::Finished);
+                s.rest(instance, Some(target), InstanceStatus::VerifyResize);
+            }
+        });
+    }
+
+    /// Confirms a cold migration.
+    pub fn confirm(&mut self, instance: InstanceId) {
+        self.servers.get_mut(&instance).expect("the test put it there").task_state = Some("confirming".to_owned());
+        self.later(3, move |s| {
+            let record = s.migrations.last().expect("a record").id;
+            s.end_record(record, MigrationStatus::Completed);
+            s.rest(instance, None, InstanceStatus::Shutoff);
+        });
+    }
+
     /// Writes the action of a live migration, with the reason of its failure.
     fn act(&mut self, instance: InstanceId, request: RequestId, reason: Option<&str>) {
         let event = InstanceActionEvent {
