@@ -80,8 +80,8 @@ fn instance(number: u128) -> InstanceId {
     InstanceId::new(Uuid::from_u128(number))
 }
 
-fn held(consumer: &String) -> Allocation {
-    Allocation { consumer: consumer.clone(), resources: Resources::basic(1, 64, 0) }
+fn held(consumer: &str) -> Allocation {
+    Allocation { consumer: consumer.to_owned(), resources: Resources::basic(1, 64, 0) }
 }
 
 fn server(number: u128, host: Option<&str>) -> Server {
@@ -161,7 +161,7 @@ impl Said {
     }
 
     fn hold(mut self, host: &str, consumers: &[String]) -> Self {
-        self.allocations.insert(format!("rp-{host}"), consumers.iter().map(held).collect());
+        self.allocations.insert(format!("rp-{host}"), consumers.iter().map(|consumer| held(consumer)).collect());
         self
     }
 

@@ -2,6 +2,8 @@
 
 mod engine;
 mod house;
+#[cfg(feature = "lab")]
+mod lab;
 mod openstack;
 mod remedy;
 mod ssh;
