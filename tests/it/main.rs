@@ -1,5 +1,6 @@
 //! Integration tests.
 
+mod conformance;
 mod engine;
 mod house;
 #[cfg(feature = "lab")]

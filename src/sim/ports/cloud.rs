@@ -422,7 +422,7 @@ fn migration_of(record: &Record) -> Migration {
             RecordStatus::Accepted | RecordStatus::Queued | RecordStatus::Preparing | RecordStatus::PreMigrating => {
                 MigrationStatus::Starting
             }
-            RecordStatus::Running | RecordStatus::Migrating => MigrationStatus::Running,
+            RecordStatus::Running | RecordStatus::Migrating | RecordStatus::PostMigrating => MigrationStatus::Running,
             RecordStatus::Completed | RecordStatus::Confirmed => MigrationStatus::Completed,
             RecordStatus::Failed => MigrationStatus::Failed,
             RecordStatus::Error => MigrationStatus::Error,
@@ -445,7 +445,7 @@ fn action_of(activity: &Activity) -> InstanceAction {
         event: event.event.to_owned(),
         result: Some(if event.success { "Success" } else { "Error" }.to_owned()),
         details: event.details.clone(),
-        host: event.host.as_ref().map(ToString::to_string),
+        host: Some(event.host.as_ref().map_or_else(|| "controller".to_owned(), ToString::to_string)),
     };
     InstanceAction {
         action: activity.action.to_owned(),

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::record::RecordKind;
 use crate::model::{HostName, InstanceId, RequestId, UnitName};
 
 /// Something that happens by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Happening {
+    /// The conductor takes an accepted migration and opens its record.
+    OpenRecord(Opening),
     /// The next stage of a live migration, unless it took another course since (`epoch`).
     Live { migration: u64, epoch: u32, stage: LiveStage },
     /// The next stage of a cold migration.
@@ -29,6 +32,15 @@ pub(super) enum Happening {
     Incident { index: usize },
 }
 
+/// A migration that was accepted and has no record yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Opening {
+    pub(super) instance: InstanceId,
+    pub(super) kind: RecordKind,
+    pub(super) requested: Option<HostName>,
+    pub(super) request: RequestId,
+}
+
 /// Stages of a live migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LiveStage {
@@ -40,7 +52,9 @@ pub(super) enum LiveStage {
     Prepare,
     /// Memory is copied.
     Copy,
-    /// The copy broke.
+    /// The target's preparation broke.
+    PrepareFailed,
+    /// The copy broke, or what the target's preparation left has been cleared away.
     Break,
     /// The guest runs on its target.
     Switch,
@@ -59,8 +73,12 @@ pub(super) enum LiveStage {
 pub(super) enum ColdStage {
     /// A target is chosen.
     Schedule,
-    /// It has arrived.
+    /// It has left its source.
+    Leave,
+    /// It is on its target.
     Arrive,
+    /// It runs there, or rests as before.
+    Settle,
     /// The confirmation is done.
     Confirm,
 }

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::agenda::{ColdStage, Happening};
-use super::host::SimDomain;
 use super::record::{Record, RecordKind, RecordStatus};
 use super::{Caller, Power, Refusal, Task, VmState, World};
 use crate::model::{DomainState, HostName, InstanceId, RequestId, ServiceState};
+
+/// How long each of the last steps of a cold migration takes.
+const STEP: Duration = Duration::from_millis(600);
 
 impl World {
     /// `migrate`.
@@ -38,10 +40,7 @@ impl World {
         }
         let request = self.begin_activity(id, "migrate", caller);
         self.set_task(id, Some(Task::ResizePrep));
-        if let Some(migration) = self.open_record(id, RecordKind::Cold, target, &request) {
-            let after = self.timing.schedule.draw(&mut self.dice("schedule", &id.to_string(), migration));
-            self.plan(after, Happening::Cold { migration, stage: ColdStage::Schedule });
-        }
+        self.plan_record(id, RecordKind::Cold, target, &request);
         Ok(request)
     }
 
@@ -67,7 +66,9 @@ impl World {
         let Some(record) = self.records.get(migration).cloned() else { return };
         match stage {
             ColdStage::Schedule => self.schedule_cold(&record),
+            ColdStage::Leave => self.leave_cold(&record),
             ColdStage::Arrive => self.arrive_cold(&record),
+            ColdStage::Settle => self.settle_cold(&record),
             ColdStage::Confirm => self.confirm_cold(&record),
         }
     }
@@ -84,7 +85,7 @@ impl World {
                 self.set_task(record.instance, Some(Task::ResizeMigrating));
                 let key = record.instance.to_string();
                 let takes = self.timing.cold.draw(&mut self.dice("cold", &key, record.id));
-                self.plan(takes, Happening::Cold { migration: record.id, stage: ColdStage::Arrive });
+                self.plan(takes, Happening::Cold { migration: record.id, stage: ColdStage::Leave });
             }
             Err(reason) => {
                 self.return_source(&record.source, record.instance, record.uuid);
@@ -96,23 +97,33 @@ impl World {
         }
     }
 
-    fn arrive_cold(&mut self, record: &Record) {
-        let Some(target) = record.target.clone() else { return };
+    fn leave_cold(&mut self, record: &Record) {
         let Some(server) = self.servers.get_mut(&record.instance) else { return };
         server.ran_before = server.vm_state == VmState::Active;
-        let state = if server.ran_before { DomainState::Running } else { DomainState::ShutOff };
-        let domain = SimDomain { name: server.domain_name(), state, incoming: false };
-        server.vm_state = VmState::Resized;
-        server.task = None;
-        server.power = if server.ran_before { Power::Running } else { Power::Shutdown };
-        self.place(record.instance, &target);
         if let Some(host) = self.hosts.get_mut(&record.source) {
             host.domains.remove(&record.instance);
         }
-        if let Some(host) = self.hosts.get_mut(&target) {
-            host.domains.insert(record.instance, domain);
-        }
+        self.records.set_status(record.id, RecordStatus::PostMigrating, self.now);
+        self.plan(STEP, Happening::Cold { migration: record.id, stage: ColdStage::Arrive });
+    }
+
+    /// Nova names the target, and the record says `finished`, before the server waits to be confirmed.
+    fn arrive_cold(&mut self, record: &Record) {
+        let Some(target) = record.target.clone() else { return };
+        self.set_task(record.instance, Some(Task::ResizeFinish));
+        self.place(record.instance, &target);
         self.records.set_status(record.id, RecordStatus::Finished, self.now);
+        self.plan(STEP, Happening::Cold { migration: record.id, stage: ColdStage::Settle });
+    }
+
+    fn settle_cold(&mut self, record: &Record) {
+        let Some(target) = record.target.clone() else { return };
+        let Some(server) = self.servers.get(&record.instance) else { return };
+        let ran = server.ran_before;
+        self.turn(record.instance, VmState::Resized, if ran { DomainState::Running } else { DomainState::ShutOff });
+        if let Some(server) = self.servers.get_mut(&record.instance).filter(|_| !ran) {
+            server.power = Power::Shutdown;
+        }
         self.note_event(record.instance, &record.request, "compute_finish_resize", Some(&target), Ok(()));
     }
 

@@ -85,6 +85,7 @@ impl World {
                 | RecordStatus::Cancelled
                 | RecordStatus::PreMigrating
                 | RecordStatus::Migrating
+                | RecordStatus::PostMigrating
                 | RecordStatus::Finished
                 | RecordStatus::Confirming
                 | RecordStatus::Confirmed => self.adopt_wrongly(record),

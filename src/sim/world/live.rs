@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::agenda::{Happening, LiveStage};
+use super::agenda::{ColdStage, Happening, LiveStage, Opening};
 use super::host::SimDomain;
 use super::record::{Record, RecordKind, RecordStatus};
 use super::{Caller, Refusal, SimServer, Task, VmState, World, later, random};
@@ -40,10 +40,7 @@ impl World {
         }
         let request = self.begin_activity(id, "live-migration", caller);
         self.set_task(id, Some(Task::Migrating));
-        if let Some(record) = self.open_record(id, RecordKind::Live, target, &request) {
-            let after = self.timing.schedule.draw(&mut self.dice("schedule", &id.to_string(), record));
-            self.plan_live(record, after, LiveStage::Schedule);
-        }
+        self.plan_record(id, RecordKind::Live, target, &request);
         Ok(request)
     }
 
@@ -55,7 +52,9 @@ impl World {
         if !matches!(status, RecordStatus::Queued | RecordStatus::Preparing | RecordStatus::Running) {
             return Err(wrong_record_state(id, migration, status, "abort live migration"));
         }
+        let source = self.record_of(id, migration)?.source.clone();
         let request = self.begin_activity(id, "live_migration_cancel", caller);
+        self.note_event(id, &request, "compute_live_migration_abort", Some(&source), Ok(()));
         let deaf = self.records.get(migration).is_some_and(|record| record.fault == Some(MigrationFault::HangDeaf));
         if let Some(record) = self.records.get_mut(migration)
             && !deaf
@@ -79,7 +78,9 @@ impl World {
         if status != RecordStatus::Running {
             return Err(wrong_record_state(id, migration, status, "force complete"));
         }
+        let source = self.record_of(id, migration)?.source.clone();
         let request = self.begin_activity(id, "live_migration_force_complete", caller);
+        self.note_event(id, &request, "compute_live_migration_force_complete", Some(&source), Ok(()));
         let ends = later(self.now, Duration::from_secs(1));
         if let Some(record) = self.records.get_mut(migration)
             && !record.switched
@@ -96,34 +97,31 @@ impl World {
         Ok(request)
     }
 
-    /// Opens a record for `id` and returns its number.
-    pub(super) fn open_record(
-        &mut self,
-        id: InstanceId,
-        kind: RecordKind,
-        requested: Option<&HostName>,
-        request: &RequestId,
-    ) -> Option<u64> {
+    /// Opens the record of a migration that was accepted, and goes on to choose its target.
+    pub(super) fn open_record(&mut self, opening: &Opening) {
         let number = self.records.next_id();
         let uuid = random::uuid(&mut self.dice("migration", "", number));
-        let server = self.servers.get_mut(&id)?;
+        let Some(server) = self.servers.get_mut(&opening.instance).filter(|server| !server.is_deleted()) else {
+            return;
+        };
+        let Some(source) = server.host.clone() else { return };
         server.migrations += 1;
-        let record = Record {
+        self.records.add(Record {
             id: number,
             uuid,
-            instance: id,
+            instance: opening.instance,
             project: server.project.clone(),
-            kind,
-            status: match kind {
+            kind: opening.kind,
+            status: match opening.kind {
                 RecordKind::Live => RecordStatus::Accepted,
                 RecordKind::Cold => RecordStatus::PreMigrating,
             },
-            source: server.host.clone()?,
+            source,
             target: None,
             created: self.now,
             updated: None,
-            requested: requested.cloned(),
-            request: request.clone(),
+            requested: opening.requested.clone(),
+            request: opening.request.clone(),
             resources: server.resources.clone(),
             epoch: 0,
             copy: None,
@@ -131,9 +129,28 @@ impl World {
             orphaned: false,
             aborting: false,
             fault: None,
-        };
-        self.records.add(record);
-        Some(number)
+        });
+        let after = self.timing.schedule.draw(&mut self.dice("schedule", &opening.instance.to_string(), number));
+        match opening.kind {
+            RecordKind::Live => self.plan_live(number, after, LiveStage::Schedule),
+            RecordKind::Cold => {
+                self.plan(after, Happening::Cold { migration: number, stage: ColdStage::Schedule });
+            }
+        }
+    }
+
+    /// Plans the opening of the record of an accepted migration.
+    pub(super) fn plan_record(
+        &mut self,
+        instance: InstanceId,
+        kind: RecordKind,
+        requested: Option<&HostName>,
+        request: &RequestId,
+    ) {
+        let nth = self.servers.get(&instance).map_or(0, |server| server.activities.len() as u64);
+        let after = self.timing.record_opens.draw(&mut self.dice("record", &instance.to_string(), nth));
+        let opening = Opening { instance, kind, requested: requested.cloned(), request: request.clone() };
+        self.plan(after, Happening::OpenRecord(opening));
     }
 
     fn record_of(&self, id: InstanceId, migration: u64) -> Result<&Record, Refusal> {
@@ -155,6 +172,7 @@ impl World {
             LiveStage::Queue => self.queue_live(&record),
             LiveStage::Prepare => self.prepare_live(&record),
             LiveStage::Copy => self.copy_live(&record),
+            LiveStage::PrepareFailed => self.prepare_failed(&record),
             LiveStage::Break => self.roll_back(&record, RecordStatus::Failed),
             LiveStage::Switch => self.switch_live(&record),
             LiveStage::Close => self.close_live(&record),
@@ -263,12 +281,22 @@ impl World {
         let takes = self.timing.prepare.draw(&mut self.dice("prepare", &record.instance.to_string(), record.id));
         let target_works = record.target.as_ref().is_some_and(|target| self.is_working(target));
         if !target_works {
-            return self.plan_live(record.id, self.timing.rpc_timeout.get(), LiveStage::Break);
+            return self.plan_live(record.id, self.timing.rpc_timeout.get(), LiveStage::PrepareFailed);
         }
         match record.fault {
-            Some(MigrationFault::Prepare) => self.plan_live(record.id, takes, LiveStage::Break),
+            Some(MigrationFault::Prepare) => self.plan_live(record.id, takes, LiveStage::PrepareFailed),
             Some(_) | None => self.plan_live(record.id, takes, LiveStage::Copy),
         }
+    }
+
+    /// The record says `error` while everything is still being put back, and `failed` after that.
+    fn prepare_failed(&mut self, record: &Record) {
+        let why = Err("Migration error: pre_live_migration fails".to_owned());
+        self.note_event(record.instance, &record.request, PREPARE_EVENT, record.target.as_ref(), why);
+        self.fail_activity(record.instance, &record.request);
+        self.records.set_status(record.id, RecordStatus::Error, self.now);
+        let takes = self.timing.roll_back.draw(&mut self.dice("roll-back", &record.instance.to_string(), record.id));
+        self.plan_live(record.id, takes, LiveStage::Break);
     }
 
     fn copy_live(&mut self, record: &Record) {
@@ -333,10 +361,16 @@ impl World {
 
     fn close_live(&mut self, record: &Record) {
         let (status, outcome) = match record.fault {
-            Some(MigrationFault::AfterSwitch) => (RecordStatus::Error, Err(AFTER_SWITCH.to_owned())),
-            Some(_) | None => (RecordStatus::Completed, Ok(())),
+            // What the migration holds on the source stays there: nobody clears it away.
+            Some(MigrationFault::AfterSwitch) => {
+                self.fail_activity(record.instance, &record.request);
+                (RecordStatus::Error, Err(AFTER_SWITCH.to_owned()))
+            }
+            Some(_) | None => {
+                self.release(&record.source, record.uuid);
+                (RecordStatus::Completed, Ok(()))
+            }
         };
-        self.release(&record.source, record.uuid);
         self.records.set_status(record.id, status, self.now);
         self.note_event(record.instance, &record.request, ARRIVAL_EVENT, record.target.as_ref(), outcome);
         self.start_next(&record.source);
@@ -354,11 +388,6 @@ impl World {
         self.return_source(&record.source, record.instance, record.uuid);
         self.set_task(record.instance, None);
         // After a failure during the copy every event says success: only the record tells.
-        if record.status == RecordStatus::Preparing && status == RecordStatus::Failed {
-            let why = Err("Migration error: pre_live_migration fails".to_owned());
-            self.note_event(record.instance, &record.request, PREPARE_EVENT, record.target.as_ref(), why);
-            self.fail_activity(record.instance, &record.request);
-        }
         if record.fault == Some(MigrationFault::FalseError) {
             self.records.set_status(record.id, RecordStatus::Error, self.now);
             self.plan_live(record.id, Duration::from_millis(900), LiveStage::FalseError);

@@ -261,6 +261,7 @@ impl World {
 
     fn happen(&mut self, happening: Happening) {
         match happening {
+            Happening::OpenRecord(opening) => self.open_record(&opening),
             Happening::Live { migration, epoch, stage } => self.live_stage(migration, epoch, stage),
             Happening::Cold { migration, stage } => self.cold_stage(migration, stage),
             Happening::ServerDone { server, end, request } => self.server_done(server, end, request.as_ref()),

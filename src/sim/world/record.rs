@@ -32,6 +32,8 @@ words! {
         PreMigrating = "pre-migrating",
         /// Cold: copies.
         Migrating = "migrating",
+        /// Cold: has left its source.
+        PostMigrating = "post-migrating",
         /// Cold: waits to be confirmed.
         Finished = "finished",
         /// Cold: being confirmed.
@@ -61,6 +63,7 @@ impl RecordStatus {
             | Self::Running
             | Self::PreMigrating
             | Self::Migrating
+            | Self::PostMigrating
             | Self::Finished
             | Self::Confirming => true,
             Self::Completed | Self::Failed | Self::Error | Self::Cancelled | Self::Confirmed => false,

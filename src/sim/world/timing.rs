@@ -33,7 +33,9 @@ pub struct Timing {
     pub concurrent_migrations: usize,
     /// From the order to start nova-compute until it reports for the first time.
     pub compute_start: Spread,
-    /// From the acceptance of a live migration until a target is chosen.
+    /// From the acceptance of a migration until its record shows.
+    pub record_opens: Spread,
+    /// From a live migration's record until its target is chosen.
     pub schedule: Spread,
     /// A live migration in `preparing`.
     pub prepare: Spread,
@@ -91,6 +93,8 @@ impl Default for Timing {
             rpc_timeout: Span::seconds(60),
             concurrent_migrations: 1,
             compute_start: Spread::between(secs(6), secs(14)),
+            // Seen on a loaded region: most of a second after the 202 the list still ended with the record before.
+            record_opens: Spread::between(millis(20), millis(900)),
             schedule: Spread::between(millis(300), millis(1200)),
             prepare: Spread::between(millis(500), millis(2000)),
             copy: Spread::between(millis(1500), millis(4000)),

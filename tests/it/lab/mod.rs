@@ -1,5 +1,6 @@
 //! Tests against the real region of tests/lab; `tests/all` starts it and runs these inside `lab.sh exec`.
 
+mod conformance;
 mod openstack;
 
 /// A variable that `lab.sh exec` sets.
