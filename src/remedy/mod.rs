@@ -2,6 +2,7 @@
 
 mod assess;
 mod evidence;
+mod lint;
 mod prospect;
 #[expect(clippy::module_inception, reason = "the file holds the type of that name")]
 mod remedy;
@@ -14,6 +15,7 @@ pub use evidence::{
     AbsentFile, CommandLineEvidence, CpuFlagEvidence, DomainCapabilityEvidence, EvidenceRequirement, KernelLogEvidence,
     SysfsEvidence,
 };
+pub use lint::{Mistake, lint};
 pub use prospect::{Obstacle, Prospect, missing_guest_flags, prospect, updates};
 pub use remedy::{
     Absent, Applies, CompanionFlag, GuestRequirement, KernelRequirement, KernelThreshold, Minimum, NotBooted,

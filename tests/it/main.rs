@@ -6,5 +6,6 @@ mod house;
 #[cfg(feature = "lab")]
 mod lab;
 mod openstack;
+mod plans;
 mod remedy;
 mod ssh;
