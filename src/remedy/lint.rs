@@ -277,9 +277,11 @@ mod tests {
     /// Sets a value, in the place of another one or beside it.
     fn set(remedy: &mut Value, pointer: &str, value: Value) {
         let (parent, key) = pointer.rsplit_once('/').unwrap();
-        match remedy.pointer_mut(parent).unwrap() {
-            Value::Array(values) => values[key.parse::<usize>().unwrap()] = value,
-            parent => parent[key] = value,
+        let parent = remedy.pointer_mut(parent).unwrap();
+        if let Some(values) = parent.as_array_mut() {
+            values[key.parse::<usize>().unwrap()] = value;
+        } else {
+            parent[key] = value;
         }
     }
 
