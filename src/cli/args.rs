@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use super::{assess, completions, control, inventory, man, plan, report, run, show, status};
+use super::{assess, completions, control, inventory, lab, man, plan, report, run, schema, show, status};
 
 /// Rolling remediation for OpenStack compute fleets: planned, proven, resumable
 ///
@@ -130,6 +130,10 @@ pub enum Command {
     Retry(control::HostArgs),
     /// Change the limits of a run, or print those in force
     Limits(control::LimitsArgs),
+    /// Serve a simulated region over HTTP: Keystone, Nova, Placement, and hosts that are not there
+    Lab(lab::LabArgs),
+    /// Print the JSON Schema of a kind of file, for editors
+    Schema(schema::SchemaArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
     /// Print the manual page, or write one a command

@@ -8,7 +8,7 @@ use super::args::{Cli, Command};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::session::Session;
-use super::{assess, completions, control, inventory, log, man, output, plan, report, run, show, status};
+use super::{assess, completions, control, inventory, lab, log, man, output, plan, report, run, schema, show, status};
 use crate::journal::Request;
 
 /// Parses the command line, does what it says, and tells how that ended.
@@ -51,6 +51,8 @@ fn dispatch(command: &Command, session: &Session) -> Result<Exit, CommandError> 
         Command::Skip(args) => control::skip(args, session),
         Command::Retry(args) => control::retry(args, session),
         Command::Limits(args) => control::limits(args, session),
+        Command::Lab(args) => lab::run(args, session),
+        Command::Schema(args) => schema::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args, session),
     }

@@ -186,6 +186,20 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// As [`write_file`], readable by its owner only: it holds a password.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    // The file is made private before anything is in it; an existing one keeps its rights, as `write_file` does.
+    let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match made {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(cannot_write(path, error)),
+        Ok(_) | Err(_) => {}
+    }
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .map_err(|error| cannot_write(path, error))?;
+    write_file(path, bytes)
+}
+
 /// Replaces `path` by `bytes` as a whole or not at all: written beside it, synchronised, then renamed over it.
 ///
 /// A target that is no regular file (`/dev/null`, a named pipe) is written in place: renaming would replace it.
@@ -206,11 +220,12 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
 
 fn write_beside(beside: &Path, target: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = fs::File::create(beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
+    // Before anything is in it: what was private stays private.
     if let Ok(found) = fs::metadata(target) {
         file.set_permissions(found.permissions())?;
     }
+    file.write_all(bytes)?;
+    file.sync_all()?;
     fs::rename(beside, target)
 }
 

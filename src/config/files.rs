@@ -7,11 +7,13 @@ use super::text::{FileKind, read, to_yaml};
 use crate::model::{Policy, Region};
 use crate::plan::Rollout;
 use crate::remedy::Remedy;
+use crate::sim::Scenario;
 
 const REMEDY: FileKind = FileKind { name: "remedy", format: 1 };
 const POLICY: FileKind = FileKind { name: "policy", format: 1 };
 const ROLLOUT: FileKind = FileKind { name: "rollout", format: 1 };
 const REGION: FileKind = FileKind { name: "region", format: 1 };
+const SCENARIO: FileKind = FileKind { name: "scenario", format: 1 };
 
 /// Reads a remedy; `file` is its name in errors.
 pub fn read_remedy(file: &str, text: &str) -> Result<Remedy, ConfigError> {
@@ -31,6 +33,11 @@ pub fn read_rollout(file: &str, text: &str) -> Result<Rollout, ConfigError> {
 /// Reads a region, YAML or JSON; `file` is its name in errors.
 pub fn read_region(file: &str, text: &str) -> Result<Region, ConfigError> {
     read(REGION, file, text)
+}
+
+/// Reads a scenario of a simulated region; `file` is its name in errors.
+pub fn read_scenario(file: &str, text: &str) -> Result<Scenario, ConfigError> {
+    read(SCENARIO, file, text)
 }
 
 /// Above so many hosts and moves a rollout is written as JSON: reading YAML takes 25 µs a move, JSON a tenth of it.

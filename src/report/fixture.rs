@@ -103,7 +103,7 @@ pub fn rollout() -> Rollout {
         kind: RolloutKind::Rollout,
         id: RolloutId::new(Uuid::from_u128(0x1111)),
         digest: Digest::new("sha256:0000"),
-        made_by: "0.1.0".to_owned(),
+        made_by: "fleetmend 0.1.0".to_owned(),
         region: "RegionOne".to_owned(),
         created: at(60),
         region_taken_at: at(0),

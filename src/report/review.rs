@@ -122,13 +122,8 @@ fn head(rollout: &Rollout, style: Style) -> String {
     let title = if rollout.remedy.title.is_empty() { String::new() } else { format!(" ({})", rollout.remedy.title) };
     let _ = writeln!(out, "  remedy   {}", printable(&format!("{}{title}", rollout.remedy.name)));
     let _ = writeln!(out, "  region   {}, as seen at {:.0}", printable(&rollout.region), rollout.region_taken_at);
-    let _ = writeln!(
-        out,
-        "  rollout  {}, made at {:.0} by fleetmend {}",
-        rollout.id,
-        rollout.created,
-        printable(&rollout.made_by)
-    );
+    let _ =
+        writeln!(out, "  rollout  {}, made at {:.0} by {}", rollout.id, rollout.created, printable(&rollout.made_by));
     let _ = writeln!(out, "  digest   {}", printable(rollout.digest.as_str()));
     out
 }
@@ -289,7 +284,7 @@ pub fn markdown(rollout: &Rollout) -> String {
     let _ = writeln!(out, "- digest: `{}`", markdown_cell(rollout.digest.as_str()));
     let _ = writeln!(
         out,
-        "- rollout: {}, made at {:.0} by fleetmend {}",
+        "- rollout: {}, made at {:.0} by {}",
         rollout.id,
         rollout.created,
         markdown_cell(&rollout.made_by)

@@ -64,8 +64,13 @@ pub fn text(summary: &Summary, now: Timestamp, style: Style) -> String {
     );
     if let Some(runner) = &summary.runner {
         let heard = runner.heartbeat.map(|at| format!(", last heard of {}", ago(at, now))).unwrap_or_default();
-        let life = if runner.alive { "" } else { ", not alive" };
-        let _ = writeln!(out, "  runner   {}, process {}{heard}{life}", printable(&runner.host), runner.pid);
+        // Of a process that has ended there is nothing to hear.
+        let life = match (summary.ended, runner.alive) {
+            (Some(_), _) => String::new(),
+            (None, true) => heard,
+            (None, false) => format!("{heard}, not alive"),
+        };
+        let _ = writeln!(out, "  runner   {}, process {}{life}", printable(&runner.host), runner.pid);
     }
     if let Some(started) = summary.started {
         let resumed = if summary.resumed > 0 { format!(", resumed {}", times(summary.resumed)) } else { String::new() };
