@@ -1,6 +1,8 @@
 //! A host made of stubs: an `ssh` that runs the command here, with stub programs first in its path. What the scripts
 //! read of the machine itself (`/etc/machine-id`, the boot id) is this machine's.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests: what fails here fails the test")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;

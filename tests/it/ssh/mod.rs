@@ -18,7 +18,7 @@ use uuid::Uuid;
 const GUEST: &str = "6d1f0000-0000-4000-8000-000000000001";
 
 fn guest() -> InstanceId {
-    GUEST.parse().unwrap()
+    InstanceId::new(Uuid::from_u128(0x6d1f_0000_0000_4000_8000_0000_0000_0001))
 }
 
 /// Text that a shell, a terminal or ssh could take for something else.
@@ -30,7 +30,7 @@ async fn hostile_package_names_reach_the_host_as_they_are_and_nothing_runs() {
     let fake = FakeHost::new();
     // Answers with whatever could have been meant: the script lets through what was asked for, whole.
     let every: Vec<String> = HOSTILE.iter().map(|name| name.replace(' ', "_")).collect();
-    let lines: String = every.iter().map(|name| format!("{name} 0:1-1 noarch\n")).collect();
+    let lines = every.iter().map(|name| format!("{name} 0:1-1 noarch\n")).collect::<Vec<_>>().concat();
     fake.write("packages", &format!("{lines}other 0:1-1 noarch\n"));
     fake.program("bin/rpm", "cat \"$here/packages\"");
     let raw = fake.shell().collect(&host(), &every).await.unwrap();

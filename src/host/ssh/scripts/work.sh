@@ -43,6 +43,12 @@ rpm_repair() {
   else say "package-cleanup of yum-utils is needed to repair that"; return 1; fi
 }
 
+# What was published since dnf last looked: it looks every two days.
+rpm_refresh() {
+  if command -v dnf >/dev/null; then run rpm_tool --refresh makecache
+  else run rpm_tool clean expire-cache && run rpm_tool makecache fast; fi
+}
+
 rpm_names() { # of the asked packages, those that are installed: an update installs nothing for its own sake
   for rpm_name in "$@"; do
     case $rpm_name in
@@ -56,11 +62,14 @@ rpm_job() { # KIND PACKAGE...
   shift
   names=$(rpm_names "$@")
   [ -n "$names" ] || { say "none of the rpm packages is installed"; return 0; }
-  case $rpm_kind in
-    stage)
-      if command -v dnf >/dev/null; then run rpm_tool --refresh upgrade --downloadonly $names
-      else run rpm_tool clean expire-cache && run rpm_tool update --downloadonly $names; fi ;;
-    *) rpm_repair && run rpm_tool update $names ;;
+  refreshed=0
+  rpm_refresh || refreshed=$?
+  case $rpm_kind:$refreshed in
+    stage:0) run rpm_tool update --downloadonly $names ;;
+    stage:*) return "$refreshed" ;;
+    *:0) rpm_repair && run rpm_tool update $names ;;
+    # Repositories that went away after staging do not hold up a host that is empty already.
+    *) say "no repository answers: going on with what was downloaded"; rpm_repair && run rpm_tool -C update $names ;;
   esac
 }
 
@@ -105,10 +114,21 @@ dpkg_job() { # KIND PACKAGE...
   shift
   names=$(dpkg_names "$@")
   [ -n "$names" ] || { say "none of the dpkg packages is installed"; return 0; }
-  case $dpkg_kind in
-    stage) run apt update && run apt --download-only --only-upgrade install $names ;;
-    *) dpkg_repair && run apt --only-upgrade install $names ;;
+  refreshed=0
+  run apt update || refreshed=$?
+  case $dpkg_kind:$refreshed in
+    stage:0) run apt --download-only --only-upgrade install $names ;;
+    stage:*) return "$refreshed" ;;
+    *:0) dpkg_repair && run apt --only-upgrade install $names ;;
+    *) say "no repository answers: going on with what was downloaded"; dpkg_repair && run apt --no-download --only-upgrade install $names ;;
   esac
+}
+
+# The complaints again, at the end, where those who read only the end find them: after a scriptlet that failed dnf goes on
+# for a screen or two.
+complaints() {
+  say "failed with status $1"
+  grep -i -E '(^|[^[:alnum:]])(error|failed|failure|fatal|cannot|unable|no space)([^[:alnum:]]|$)|^[EW]: ' "$folder/output" | grep -v '^fleetmend: ' | sort -u | head -n 30
 }
 
 state_of() { systemctl show -p ActiveState "$1.service" 2>/dev/null; }
@@ -124,6 +144,7 @@ packages_job() { # KIND PACKAGE...
     ActiveState=inactive:ActiveState=inactive | ActiveState=inactive:ActiveState=failed) ;;
     ActiveState=inactive:*) run systemctl stop "$compute.service" || status=$? ;;
   esac
+  [ "$status" = 0 ] || complaints "$status"
   return "$status"
 }
 

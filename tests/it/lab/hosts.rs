@@ -1,0 +1,518 @@
+//! The ssh adapter on real hosts. Tests that change a host take turns, and leave it as a working host.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests: what fails here fails the test")]
+
+use std::process::Command;
+use std::time::Duration;
+
+use fleetmend::host::ssh::{Become, HostAddress, SshSettings, SshShell};
+use fleetmend::host::{
+    FenceOrder, HostErrorKind, HostShell as _, Job, JobOrder, JobStatus, PackageTarget, Quiet, QuietFacts, RebootOrder,
+    facts, facts::section,
+};
+use fleetmend::model::{DomainState, HostFacts, HostName, PackageManager, RunId, UnitName};
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::{lab, state, variable};
+
+/// The packages of the MDS remedy by either manager's names, and one that is nowhere.
+const PACKAGES: [&str; 8] = [
+    "microcode_ctl",
+    "kernel",
+    "qemu-kvm-rhev",
+    "libvirt",
+    "intel-microcode",
+    "linux-image-generic",
+    "qemu-system-x86",
+    "nowhere-to-be-found",
+];
+
+/// How long a host may take for a reboot or a job before a test gives up on it.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+/// One test at a time changes hosts.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// A shell with its folder for sockets.
+struct Lab {
+    _folder: TempDir,
+    shell: SshShell,
+}
+
+impl Lab {
+    fn new() -> Self {
+        Self::with(settings())
+    }
+
+    fn with(settings: SshSettings) -> Self {
+        let folder = TempDir::new().unwrap();
+        let shell = SshShell::new(settings, folder.path()).unwrap();
+        Self { _folder: folder, shell }
+    }
+
+    async fn facts(&self, host: &HostName) -> HostFacts {
+        facts::parse(&self.shell.collect(host, &PACKAGES.map(str::to_owned)).await.unwrap())
+    }
+
+    async fn fence(&self, host: &HostName, up: bool) {
+        let identity = self.shell.identity(host).await.unwrap();
+        self.shell.fence(&FenceOrder { host: host.clone(), identity, up }).await.unwrap();
+    }
+
+    /// An order for the boot that the host is in, as if the cloud had nothing on it.
+    async fn reboot_order(&self, host: &HostName) -> RebootOrder {
+        let identity = self.shell.identity(host).await.unwrap();
+        let boot = self.shell.boot(host).await.unwrap().id;
+        RebootOrder::new(quiet(host), identity, RunId::new(Uuid::now_v7()), boot)
+    }
+
+    async fn job_order(&self, host: &HostName, job: Job) -> JobOrder {
+        let identity = self.shell.identity(host).await.unwrap();
+        let unit = UnitName::new(format!("fleetmend-{}-test", Uuid::now_v7()));
+        JobOrder { host: host.clone(), identity, unit, job, limit: PATIENCE }
+    }
+
+    /// Waits for a boot other than `before`; whatever fails on the way means "not back yet".
+    async fn new_boot(&self, host: &HostName, before: &str) -> String {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.shell.boot(host).await {
+                Ok(boot) if boot.id != before => return boot.id,
+                Ok(_) | Err(_) => assert!(Instant::now() < end, "{host} did not come back"),
+            }
+            sleep(Duration::from_millis(300)).await;
+        }
+    }
+
+    /// Waits for the end of a job; connections that break on the way do not matter.
+    async fn ended(&self, order: &JobOrder) -> (i32, String) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.shell.job(&order.host, &order.unit).await {
+                Ok(JobStatus::Ended { status, output }) => return (status, output),
+                Ok(JobStatus::Running) => {}
+                Ok(JobStatus::Absent) => panic!("{} is not known", order.unit),
+                Err(error) => assert!(error.is_transient(), "{error}"),
+            }
+            assert!(Instant::now() < end, "{} did not end", order.unit);
+            sleep(Duration::from_millis(300)).await;
+        }
+    }
+
+    async fn run(&self, order: &JobOrder) -> (i32, String) {
+        self.shell.start_job(order).await.unwrap();
+        self.ended(order).await
+    }
+}
+
+fn settings() -> SshSettings {
+    SshSettings { config: Some(variable("LAB_SSH_CONFIG").into()), ..SshSettings::default() }
+}
+
+fn quiet(host: &HostName) -> Quiet {
+    Quiet::prove(&QuietFacts {
+        host,
+        nova: &[],
+        migrating: &[],
+        allocations: &[],
+        domains: &[],
+        allowed: &[].into(),
+        fenced: true,
+    })
+    .unwrap()
+}
+
+/// Hosts by number, with the kind of their packages.
+fn kinds() -> Vec<(u32, PackageManager)> {
+    let folder = state().join("hosts/hosts");
+    let mut kinds: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok())
+        .map(|number: u32| {
+            let kind = std::fs::read_to_string(folder.join(number.to_string()).join("kind")).unwrap();
+            (number, if kind.trim() == "deb" { PackageManager::Dpkg } else { PackageManager::Rpm })
+        })
+        .collect();
+    kinds.sort_unstable();
+    kinds
+}
+
+fn hosts() -> Vec<HostName> {
+    kinds().into_iter().map(|(number, _)| name(number)).collect()
+}
+
+fn name(number: u32) -> HostName {
+    HostName::new(format!("compute-{number}"))
+}
+
+/// The last host of each kind: those that tests change.
+fn subjects() -> Vec<(u32, HostName, PackageManager)> {
+    let last = |kind| kinds().into_iter().rev().find(|(_, found)| *found == kind);
+    [PackageManager::Rpm, PackageManager::Dpkg]
+        .into_iter()
+        .filter_map(last)
+        .map(|(number, kind)| (number, name(number), kind))
+        .collect()
+}
+
+/// Runs a command on a host, past the adapter.
+fn on(host: &HostName, command: &str) -> String {
+    let output =
+        Command::new("ssh").args(["-F", &variable("LAB_SSH_CONFIG"), host.as_str(), command]).output().unwrap();
+    assert!(output.status.success(), "{host}: {command}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn fault(number: u32, kind: &str) {
+    lab(&["fault", &number.to_string(), kind]);
+}
+
+/// Undoes a host's faults, however the test ends.
+struct Healed(u32);
+
+impl Drop for Healed {
+    fn drop(&mut self) {
+        lab(&["heal", &self.0.to_string()]);
+    }
+}
+
+fn targets(manager: PackageManager) -> Vec<PackageTarget> {
+    let names: &[&str] = match manager {
+        PackageManager::Rpm => &["microcode_ctl", "kernel", "qemu-kvm-rhev", "libvirt"],
+        PackageManager::Dpkg => &["intel-microcode", "linux-image-generic", "qemu-system-x86", "libvirt-daemon-system"],
+    };
+    let name = |name: &&str| PackageTarget { name: (*name).to_owned(), manager };
+    names.iter().chain(&["nowhere-to-be-found"]).map(name).collect()
+}
+
+/// Puts the old packages back, so that there is something to update.
+fn downgrade(host: &HostName, manager: PackageManager) {
+    let command = match manager {
+        PackageManager::Rpm => {
+            "dnf -q -y remove --duplicates >/dev/null 2>&1; \
+             dnf -q -y downgrade microcode_ctl 'qemu*' 'libvirt*' >/dev/null; \
+             rpm -q kernel | grep -v 957.12.1 | xargs -r rpm -e --nodeps"
+        }
+        PackageManager::Dpkg => {
+            "apt-get -q -y --allow-downgrades install linux-image-generic=4.15.0.48.50 \
+             intel-microcode=3.20180807a.0ubuntu0.18.04.1 qemu-system-x86=1:2.11+dfsg-1ubuntu7.12 \
+             libvirt-clients=4.0.0-1ubuntu8.8 libvirt-daemon-system=4.0.0-1ubuntu8.8 >/dev/null; \
+             dpkg --purge linux-image-4.15.0-50-generic >/dev/null"
+        }
+    };
+    on(host, command);
+}
+
+fn version(facts: &HostFacts, package: &str) -> Vec<String> {
+    facts.packages.iter().filter(|found| found.name == package).map(|found| found.version.clone()).collect()
+}
+
+/// Whether the microcode that fixes MDS is there, by either manager.
+fn holds_fixed_microcode(facts: &HostFacts) -> bool {
+    version(facts, "microcode_ctl").iter().any(|version| version == "2:2.1-47.2.el7_6")
+        || version(facts, "intel-microcode").iter().any(|version| version == "3.20190514.0ubuntu0.18.04.2")
+}
+
+/// Whether it is there alone: an update that was cut off leaves two.
+fn has_fixed_microcode(facts: &HostFacts) -> bool {
+    holds_fixed_microcode(facts)
+        && facts.packages.iter().filter(|package| package.name.contains("microcode")).count() == 1
+}
+
+#[tokio::test]
+async fn every_host_tells_all_of_its_facts_and_who_it_is() {
+    let lab = Lab::new();
+    for host in hosts() {
+        let facts = lab.facts(&host).await;
+        assert_eq!(facts.unread, [].into(), "{host}");
+        assert!(facts.os.is_some() && facts.cpu.is_some() && facts.boot_id.is_some() && facts.kernel.is_some());
+        assert_eq!(facts.packages.iter().filter(|package| package.name.contains("microcode")).count(), 1, "{host}");
+        assert!(facts.packages.iter().all(|package| package.name != "nowhere-to-be-found"));
+        assert!(facts.domain_capabilities.unwrap().host_model.contains_key("ssbd"), "{host}");
+        assert_eq!(facts.nova_conf.unwrap()["libvirt"]["cpu_mode"], ["custom"]);
+        let identity = lab.shell.identity(&host).await.unwrap();
+        assert!(identity.is_known());
+        assert_eq!(identity.nova_host.as_deref(), Some(host.as_str()));
+        assert_eq!(identity.hostname.as_deref(), Some(host.as_str()));
+    }
+}
+
+#[tokio::test]
+async fn a_user_with_sudo_sees_what_root_sees_and_one_without_makes_up_nothing() {
+    let host = hosts().remove(0);
+    let user = SshSettings { user: Some("cloud-user".to_owned()), ..settings() };
+    let with = Lab::with(SshSettings { privilege: Become::Sudo, ..user.clone() }).facts(&host).await;
+    assert_eq!(with.unread, [].into());
+    let without = Lab::with(user).facts(&host).await;
+    assert_eq!(without.nova_conf, None);
+    assert!(without.unread[section::NOVA_CONF].contains("ermission denied"), "{:?}", without.unread);
+}
+
+#[tokio::test]
+async fn each_way_of_not_getting_in_is_told_apart() {
+    let host = hosts().remove(0);
+    let kind = async |settings| Lab::with(settings).shell.identity(&host).await.unwrap_err().kind;
+    let unknown = SshSettings { options: vec!["UserKnownHostsFile=/dev/null".to_owned()], ..settings() };
+    assert_eq!(kind(unknown).await, HostErrorKind::HostKey);
+    let stranger = SshSettings { user: Some("stranger".to_owned()), ..settings() };
+    assert_eq!(kind(stranger).await, HostErrorKind::AccessDenied);
+    let at = |address: &str, port| {
+        let place = HostAddress { address: Some(address.to_owned()), port, user: None };
+        SshSettings { hosts: [(host.clone(), place)].into(), ..settings() }
+    };
+    assert_eq!(kind(at(host.as_str(), Some(1))).await, HostErrorKind::Unreachable);
+    assert_eq!(kind(at("no-such-host.invalid", None)).await, HostErrorKind::Unreachable);
+}
+
+#[tokio::test]
+async fn a_name_that_leads_to_another_host_changes_nothing_there() {
+    let hosts = hosts();
+    let (right, other) = (&hosts[0], &hosts[1]);
+    let identity = Lab::new().shell.identity(right).await.unwrap();
+    let place = HostAddress { address: Some(other.to_string()), ..HostAddress::default() };
+    let astray = Lab::with(SshSettings { hosts: [(right.clone(), place)].into(), ..settings() });
+    let boot = astray.shell.boot(right).await.unwrap().id;
+    let fence = FenceOrder { host: right.clone(), identity: identity.clone(), up: true };
+    assert_eq!(astray.shell.fence(&fence).await.unwrap_err().kind, HostErrorKind::WrongMachine);
+    let reboot = RebootOrder::new(quiet(right), identity.clone(), RunId::new(Uuid::now_v7()), boot.clone());
+    assert_eq!(astray.shell.reboot(&reboot).await.unwrap_err().kind, HostErrorKind::WrongMachine);
+    let unit = UnitName::new(format!("fleetmend-{}-test", Uuid::now_v7()));
+    let job = Job::StagePackages(targets(PackageManager::Rpm));
+    let order = JobOrder { host: right.clone(), identity, unit: unit.clone(), job, limit: PATIENCE };
+    assert_eq!(astray.shell.start_job(&order).await.unwrap_err().kind, HostErrorKind::WrongMachine);
+    assert_eq!(astray.shell.job(right, &unit).await.unwrap(), JobStatus::Absent);
+    assert_eq!(astray.shell.boot(right).await.unwrap().id, boot);
+    assert_eq!(Lab::new().facts(other).await.compute_unit.as_deref(), Some("active"));
+}
+
+#[tokio::test]
+async fn an_update_survives_the_loss_of_its_connection_and_runs_once() {
+    let _turn = TURN.lock().await;
+    let lab = Lab::new();
+    for (number, host, manager) in subjects() {
+        downgrade(&host, manager);
+        let _healed = Healed(number);
+        let stage = lab.job_order(&host, Job::StagePackages(targets(manager))).await;
+        let (status, output) = lab.run(&stage).await;
+        assert_eq!(status, 0, "{output}");
+        assert!(!has_fixed_microcode(&lab.facts(&host).await), "staging installs nothing");
+
+        lab.fence(&host, true).await;
+        fault(number, "slow=2");
+        let update = lab.job_order(&host, Job::UpdatePackages(targets(manager))).await;
+        lab.shell.start_job(&update).await.unwrap();
+        lab.shell.start_job(&update).await.unwrap();
+        assert_eq!(lab.shell.job(&host, &update.unit).await.unwrap(), JobStatus::Running);
+        fault(number, "drop");
+        assert!(lab.shell.job(&host, &update.unit).await.unwrap_err().is_transient());
+        super::lab(&["heal", &number.to_string()]);
+
+        let (status, output) = lab.ended(&update).await;
+        assert_eq!(status, 0, "{output}");
+        assert!(has_fixed_microcode(&lab.facts(&host).await), "{output}");
+        let whole = on(&host, &format!("cat /run/fleetmend/{}/output", update.unit));
+        assert_eq!(
+            whole.matches("update microcode_ctl").count() + whole.matches("install intel-mic").count(),
+            1,
+            "{whole}"
+        );
+        assert!(!whole.contains("installed twice") && !whole.contains("dpkg was interrupted"), "{whole}");
+        lab.shell.start_job(&update).await.unwrap();
+        assert_eq!(lab.ended(&update).await, (0, output), "an ended job is not started again");
+        assert_eq!(lab.facts(&host).await.compute_unit.as_deref(), Some("inactive"), "packages leave the fence up");
+
+        lab.shell.forget_job(&host, &update.unit).await.unwrap();
+        assert_eq!(lab.shell.job(&host, &update.unit).await.unwrap(), JobStatus::Absent);
+        lab.shell.forget_job(&host, &update.unit).await.unwrap();
+        lab.fence(&host, false).await;
+    }
+}
+
+#[tokio::test]
+async fn an_update_repairs_what_a_power_cut_left_behind() {
+    let _turn = TURN.lock().await;
+    let lab = Lab::new();
+    for (number, host, manager) in subjects() {
+        downgrade(&host, manager);
+        let _healed = Healed(number);
+        let boot = lab.shell.boot(&host).await.unwrap().id;
+        fault(number, "slow=3");
+        let cut = lab.job_order(&host, Job::UpdatePackages(targets(manager))).await;
+        lab.shell.start_job(&cut).await.unwrap();
+        // rpm: the first package is there, and what it replaces has not gone yet; dpkg: one is between two states.
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let facts = lab.facts(&host).await;
+            if facts.unread.contains_key(section::DPKG) || holds_fixed_microcode(&facts) {
+                break;
+            }
+            let job = lab.shell.job(&host, &cut.unit).await.unwrap();
+            assert!(Instant::now() < end && job == JobStatus::Running, "the update did not begin: {job:?}");
+        }
+        super::lab(&["power", &number.to_string(), "reset"]);
+        lab.new_boot(&host, &boot).await;
+        super::lab(&["heal", &number.to_string()]);
+        assert_eq!(lab.shell.job(&host, &cut.unit).await.unwrap(), JobStatus::Absent, "jobs end with their boot");
+
+        let again = lab.job_order(&host, Job::UpdatePackages(targets(manager))).await;
+        let (status, output) = lab.run(&again).await;
+        assert_eq!(status, 0, "{output}");
+        let whole = on(&host, &format!("cat /run/fleetmend/{}/output", again.unit));
+        let found = if manager == PackageManager::Rpm { "installed twice: " } else { "dpkg was interrupted" };
+        assert!(whole.contains(found), "there was something to repair: {whole}");
+        let facts = lab.facts(&host).await;
+        assert_eq!(facts.unread, [].into());
+        for package in ["qemu-kvm-rhev", "qemu-system-x86"] {
+            assert!(version(&facts, package).len() <= 1, "{host}: {output}");
+        }
+        assert!(has_fixed_microcode(&facts), "{output}");
+        let sound = if manager == PackageManager::Rpm { "dnf -q check" } else { "dpkg --audit" };
+        assert_eq!(on(&host, sound).trim(), "", "{output}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_staged_is_installed_even_when_the_repositories_are_gone() {
+    let _turn = TURN.lock().await;
+    let lab = Lab::new();
+    for (number, host, manager) in subjects() {
+        downgrade(&host, manager);
+        let _healed = Healed(number);
+        let stage = lab.job_order(&host, Job::StagePackages(targets(manager))).await;
+        let (status, output) = lab.run(&stage).await;
+        assert_eq!(status, 0, "{output}");
+        fault(number, "repo-refused");
+        let again = lab.job_order(&host, Job::StagePackages(targets(manager))).await;
+        assert_ne!(lab.run(&again).await.0, 0, "what cannot be downloaded is not staged");
+        let update = lab.job_order(&host, Job::UpdatePackages(targets(manager))).await;
+        let (status, output) = lab.run(&update).await;
+        assert_eq!(status, 0, "{output}");
+        assert!(has_fixed_microcode(&lab.facts(&host).await), "{output}");
+    }
+}
+
+#[tokio::test]
+async fn a_job_over_its_limit_is_ended_and_one_that_fails_says_why() {
+    let _turn = TURN.lock().await;
+    let lab = Lab::new();
+    for (number, host, manager) in subjects() {
+        downgrade(&host, manager);
+        let _healed = Healed(number);
+        let package = if manager == PackageManager::Rpm { "microcode_ctl" } else { "intel-microcode" };
+        fault(number, &format!("fail-pre={package}"));
+        let failing = lab.job_order(&host, Job::UpdatePackages(targets(manager))).await;
+        let (status, output) = lab.run(&failing).await;
+        assert_ne!(status, 0, "{output}");
+        // dnf goes on for a screen after the scriptlet that failed; the reason is among the last lines all the same.
+        let reason = if manager == PackageManager::Rpm { "%prein(microcode_ctl" } else { "intel-microcode" };
+        let said = output.split_once("fleetmend: failed with status").unwrap().1;
+        assert!(said.contains(reason), "{output}");
+        super::lab(&["heal", &number.to_string()]);
+
+        fault(number, "repo-hang");
+        let mut slow = lab.job_order(&host, Job::StagePackages(targets(manager))).await;
+        slow.limit = Duration::from_secs(2);
+        assert_eq!(lab.run(&slow).await.0, 124);
+    }
+}
+
+#[tokio::test]
+async fn cpu_flags_are_added_to_nova_conf_and_read_back() {
+    let _turn = TURN.lock().await;
+    let lab = Lab::new();
+    for (_, host, _) in subjects() {
+        let file = "/etc/nova/nova.conf";
+        let before = on(&host, &format!("cat {file}"));
+        let job = Job::AddCpuFlags { file: file.to_owned(), flags: vec!["ssbd".to_owned(), "md-clear".to_owned()] };
+        let order = lab.job_order(&host, job).await;
+        let (status, output) = lab.run(&order).await;
+        assert_eq!(status, 0, "{output}");
+        let after = on(&host, &format!("cat {file}"));
+        assert_eq!(after, before.replace("pcid, ssbd", "pcid, ssbd, md-clear"));
+        let conf = lab.facts(&host).await.nova_conf.unwrap();
+        assert_eq!(conf["libvirt"]["cpu_model_extra_flags"], ["pcid, ssbd, md-clear"]);
+        assert_eq!(on(&host, &format!("stat -c '%U:%G %a' {file} {file}.before-fleetmend | uniq | wc -l")).trim(), "1");
+        on(&host, &format!("mv {file}.before-fleetmend {file}"));
+    }
+}
+
+#[tokio::test]
+async fn a_host_reboots_only_when_it_is_fenced_and_nothing_lives_on_it() {
+    let _turn = TURN.lock().await;
+    let lab = Lab::new();
+    for (_, host, _) in subjects() {
+        let order = lab.reboot_order(&host).await;
+        let unfenced = lab.shell.reboot(&order).await.unwrap_err();
+        assert_eq!(unfenced.kind, HostErrorKind::NotQuiet);
+        assert!(unfenced.message.contains("is not stopped"), "{unfenced}");
+
+        lab.fence(&host, true).await;
+        let guest = start_guest(&host);
+        let alive = lab.shell.domains(&host).await.unwrap();
+        assert!(alive.iter().any(|domain| domain.id == guest && domain.state == DomainState::Running), "{alive:?}");
+        let in_use = lab.shell.reboot(&order).await.unwrap_err();
+        assert_eq!(in_use.kind, HostErrorKind::NotQuiet);
+        assert!(in_use.message.contains(&guest), "{in_use}");
+        end_guest(&host, &guest);
+
+        lab.shell.reboot(&order).await.unwrap();
+        let boot = lab.new_boot(&host, order.boot()).await;
+        assert_ne!(boot, order.boot());
+        let stale = lab.shell.reboot(&order).await.unwrap_err();
+        assert_eq!(stale.kind, HostErrorKind::Failed);
+        assert!(stale.message.contains("has rebooted already"), "{stale}");
+        assert_eq!(lab.shell.boot(&host).await.unwrap().id, boot, "a repeated order reboots nothing");
+        lab.fence(&host, false).await;
+        assert_eq!(lab.facts(&host).await.compute_unit.as_deref(), Some("active"));
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_loses_its_power_is_noticed_and_found_again() {
+    let _turn = TURN.lock().await;
+    let lab = Lab::new();
+    let (number, host, _) = subjects().remove(0);
+    // A shared connection is open when the power goes.
+    lab.shell.identity(&host).await.unwrap();
+    let boot = lab.shell.boot(&host).await.unwrap().id;
+    super::lab(&["power", &number.to_string(), "off"]);
+    assert_eq!(lab.shell.domains(&host).await.unwrap_err().kind, HostErrorKind::Unreachable);
+    assert_eq!(lab.shell.boot(&host).await.unwrap_err().kind, HostErrorKind::Unreachable);
+    super::lab(&["power", &number.to_string(), "on"]);
+    lab.new_boot(&host, &boot).await;
+    lab.shell.identity(&host).await.unwrap();
+}
+
+/// Starts a domain that Nova does not know, as its owner might have had it started a moment ago; its UUID.
+fn start_guest(host: &HostName) -> String {
+    let guest = Uuid::new_v4().to_string();
+    if variable("LAB_DRIVER") == "libvirt" {
+        let xml = format!(
+            "<domain type='qemu'><name>{guest}</name><uuid>{guest}</uuid><memory unit='MiB'>32</memory>\
+             <os><type>hvm</type></os></domain>"
+        );
+        on(host, &format!("echo \"{xml}\" >/run/guest.xml && virsh create /run/guest.xml"));
+    } else {
+        // The domains of the fake driver; nova-compute, which owns the file, is stopped.
+        let add = format!(
+            "import json, os; p = '/var/lib/nova/guests.json'; g = json.load(open(p)) if os.path.exists(p) else {{}}; \
+             g['{guest}'] = {{'name': 'instance-test', 'state': 1}}; json.dump(g, open(p, 'w'))"
+        );
+        on(host, &format!("python3 -c \"{add}\""));
+    }
+    guest
+}
+
+fn end_guest(host: &HostName, guest: &str) {
+    if variable("LAB_DRIVER") == "libvirt" {
+        on(host, &format!("virsh destroy {guest}"));
+    } else {
+        let remove = format!(
+            "import json; p = '/var/lib/nova/guests.json'; g = json.load(open(p)); del g['{guest}']; json.dump(g, open(p, 'w'))"
+        );
+        on(host, &format!("python3 -c \"{remove}\""));
+    }
+}
