@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use super::{assess, completions, control, inventory, lab, man, plan, report, run, schema, show, status};
+use super::{assess, completions, control, demo, inventory, lab, man, plan, report, run, schema, show, status};
 
 /// Rolling remediation for OpenStack compute fleets: planned, proven, resumable
 ///
@@ -96,6 +96,8 @@ pub enum LogFormat {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// The main job from nothing, on a simulated region: inventory, assess, plan, dry run, run, report
+    Demo(demo::DemoArgs),
     /// Take a snapshot of the region: what Nova, Placement and the hosts say
     Inventory(inventory::InventoryArgs),
     /// Plan a rollout: hosts in order, moves, limits, and a certificate of what was proven about it

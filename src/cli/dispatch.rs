@@ -8,7 +8,9 @@ use super::args::{Cli, Command};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::session::Session;
-use super::{assess, completions, control, inventory, lab, log, man, output, plan, report, run, schema, show, status};
+use super::{
+    assess, completions, control, demo, inventory, lab, log, man, output, plan, report, run, schema, show, status,
+};
 use crate::journal::Request;
 
 /// Parses the command line, does what it says, and tells how that ended.
@@ -34,6 +36,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: &Command, session: &Session) -> Result<Exit, CommandError> {
     match command {
+        Command::Demo(args) => demo::run(args, session),
         Command::Inventory(args) => inventory::run(args, session),
         Command::Plan(args) => plan::run(args, session),
         Command::Assess(args) => assess::run(args, session),

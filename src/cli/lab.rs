@@ -112,6 +112,11 @@ impl Region {
         write_file(&dir.join("fleetmend.yaml"), self.hosts.as_bytes())
     }
 
+    /// The region itself, for who looks at it from the side.
+    pub fn world(&self) -> Arc<SimRegion> {
+        Arc::clone(&self.world)
+    }
+
     /// Serves it; ends only when the listener fails.
     pub async fn serve(self) -> Result<(), CommandError> {
         serve(self.world, self.access, self.listener, std::future::pending())

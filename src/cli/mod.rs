@@ -8,6 +8,7 @@ mod assess;
 mod completions;
 mod confirm;
 mod control;
+mod demo;
 mod dispatch;
 mod error;
 mod exit;
