@@ -1,4 +1,4 @@
-//! `fleetmend man`: manual pages, and the reference page of `docs/reference`.
+//! `fleetmend man`: manual pages, and the reference page as Markdown.
 
 use std::path::{Path, PathBuf};
 

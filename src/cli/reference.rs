@@ -16,10 +16,10 @@ pub fn exit_codes() -> String {
     text
 }
 
-/// `docs/reference/cli.md`: every command with its options, and the exit codes.
+/// The reference page: every command with its options, and the exit codes.
 pub fn page() -> String {
     let mut page = String::from(
-        "# The command line\n\nMade by `fleetmend man -f markdown`; a test holds this page to the code.\n\n## Exit codes\n\n\
+        "# The command line\n\nMade by `fleetmend man -f markdown`.\n\n## Exit codes\n\n\
          | code | meaning |\n|---|---|\n",
     );
     for exit in Exit::ALL {
