@@ -360,16 +360,13 @@ impl World {
     }
 
     fn close_live(&mut self, record: &Record) {
-        let (status, outcome) = match record.fault {
+        let (status, outcome) = if record.fault == Some(MigrationFault::AfterSwitch) {
             // What the migration holds on the source stays there: nobody clears it away.
-            Some(MigrationFault::AfterSwitch) => {
-                self.fail_activity(record.instance, &record.request);
-                (RecordStatus::Error, Err(AFTER_SWITCH.to_owned()))
-            }
-            Some(_) | None => {
-                self.release(&record.source, record.uuid);
-                (RecordStatus::Completed, Ok(()))
-            }
+            self.fail_activity(record.instance, &record.request);
+            (RecordStatus::Error, Err(AFTER_SWITCH.to_owned()))
+        } else {
+            self.release(&record.source, record.uuid);
+            (RecordStatus::Completed, Ok(()))
         };
         self.records.set_status(record.id, status, self.now);
         self.note_event(record.instance, &record.request, ARRIVAL_EVENT, record.target.as_ref(), outcome);

@@ -1,6 +1,8 @@
 //! What every region must do, a simulated one and a real Nova alike: the simulated region is no convenient fiction as
 //! long as the same assertions hold in all of them. Each fact was seen on a real Nova first.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod migrations;
 mod refusals;
 mod rest;

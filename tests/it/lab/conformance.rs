@@ -1,5 +1,7 @@
 //! A real Nova on the bench. Plays with instances of its own on the last two hosts and puts everything back.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Mutex;
@@ -52,7 +54,7 @@ impl Raw {
         let body: Value = answer.json().await.unwrap();
         let endpoint = |service: &Value| {
             let endpoints = service["endpoints"].as_array()?.iter();
-            let public = endpoints.clone().find(|endpoint| endpoint["interface"] == "public")?;
+            let public = endpoints.clone().find(|one| one["interface"] == "public")?;
             Some((service["type"].as_str()?.to_owned(), public["url"].as_str()?.to_owned()))
         };
         let endpoints = body["token"]["catalog"].as_array().unwrap().iter().filter_map(endpoint).collect();
@@ -71,7 +73,8 @@ impl Raw {
             request = request.json(&body);
         }
         let answer = request.send().await.unwrap();
-        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        let status = answer.status();
+        let text = answer.text().await.unwrap();
         assert!(status.is_success(), "{url}: {status} {text}");
         if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() }
     }
@@ -80,8 +83,8 @@ impl Raw {
     async fn find(&self, service: &str, path: &str, list: &str, names: &[&str]) -> String {
         let answer = self.call(reqwest::Method::GET, service, path, None).await;
         let all = answer[list].as_array().unwrap();
-        let named = names.iter().find_map(|name| all.iter().find(|one| one["name"] == *name));
-        named.unwrap_or_else(|| panic!("none of {names:?} at {path}"))["id"].as_str().unwrap().to_owned()
+        let found = names.iter().find_map(|name| all.iter().find(|one| one["name"] == *name));
+        found.unwrap_or_else(|| panic!("none of {names:?} at {path}"))["id"].as_str().unwrap().to_owned()
     }
 }
 

@@ -86,7 +86,7 @@ fn host_in(body: &Value) -> Option<HostName> {
 /// The page of `items` that the request asks for, and a link to the next one.
 fn one_page<'a, T>(
     ask: &Ask,
-    list: &str,
+    address: &str,
     items: impl Iterator<Item = &'a T>,
     id: impl Fn(&T) -> String,
 ) -> Result<(Vec<&'a T>, Option<Value>), Refusal>
@@ -108,7 +108,7 @@ where
         if !query.is_empty() {
             query.push('&');
         }
-        json!([{"rel": "next", "href": format!("{}/{list}?{query}marker={last}", ask.root)}])
+        json!([{"rel": "next", "href": format!("{}/{address}?{query}marker={last}", ask.root)}])
     });
     Ok((shown, link))
 }
