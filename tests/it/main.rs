@@ -1,5 +1,7 @@
 //! Integration tests.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod conformance;
 mod engine;
 mod house;

@@ -437,8 +437,8 @@ mod from_text {
     /// A line of the record of a real kernel, of the boot with or without the flag.
     fn real(with_flag: bool, what: &str) -> String {
         let boot = if with_flag { "== cpu with +md-clear" } else { "== cpu with -md-clear" };
-        let lines = REAL_KERNEL.lines().skip_while(|line| *line != boot);
-        lines.filter_map(|line| line.strip_prefix(&format!("REAL {what}: "))).next().expect("recorded").to_owned()
+        let mut lines = REAL_KERNEL.lines().skip_while(|line| *line != boot);
+        lines.find_map(|line| line.strip_prefix(&format!("REAL {what}: "))).expect("recorded").to_owned()
     }
 
     const NOVA_CONF: &str = "[libvirt]\nvirt_type = kvm\ncpu_mode = custom\n# oldest node\ncpu_model = IvyBridge\n\
