@@ -181,6 +181,16 @@ async fn a_target_that_dies_on_the_way_needs_an_operator() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_completed_record_does_not_move_an_instance_that_nova_still_shows_on_its_source() {
+    let late = scripted(Script::Stale(100));
+    assert_eq!(moved_to(&late.run(Move).await.unwrap()), (TARGET, Some(101)));
+    assert!(late.lab.began.elapsed() >= Duration::from_secs(103));
+    let never = scripted(Script::Stale(100_000));
+    let words = ["migration 101 has ended, but nova shows it ACTIVE on compute-1"];
+    failed(never.run(Move).await, NeedsOperator, FaultScope::Instance, &words);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_without_a_record_is_given_up() {
     let rig = scripted(Script::Unrecorded);
     failed(rig.run(Move).await, Transient, FaultScope::Instance, &["shows no migration"]);

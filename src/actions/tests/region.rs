@@ -54,6 +54,8 @@ pub enum Script {
     DiesOnTarget(u64),
     /// The record says completed and the server is MIGRATING for ever.
     Torn(u64),
+    /// The record says completed and Nova names the source for so many more seconds.
+    Stale(u64),
     /// Never ends by itself; an abort works.
     Hangs,
     /// Never ends, and no abort has an effect.
@@ -329,6 +331,13 @@ impl State {
             }),
             Script::Torn(seconds) => {
                 self.later(seconds, move |s| s.end_record(record, MigrationStatus::Completed));
+            }
+            Script::Stale(seconds) => {
+                self.later(3, move |s| {
+                    s.end_record(record, MigrationStatus::Completed);
+                    s.rest(instance, None, before);
+                });
+                self.later(3 + seconds, move |s| s.servers.get_mut(&instance).expect("there").host = Some(target));
             }
             Script::Hangs | Script::HangsForGood | Script::Unrecorded => {}
         }
