@@ -40,7 +40,7 @@ pub fn read_scenario(file: &str, text: &str) -> Result<Scenario, ConfigError> {
     read(SCENARIO, file, text)
 }
 
-/// Above so many hosts and moves a rollout is written as JSON: reading YAML takes 25 µs a move, JSON a tenth of it.
+/// Above so many hosts and moves a rollout is written as JSON: one of 10,000 hosts takes seconds to read as YAML.
 const YAML_MOVES_MAX: usize = 5_000;
 
 /// Writes a rollout: YAML, or JSON (which YAML readers read too) when it is very large.
@@ -225,5 +225,61 @@ mod tests {
         assert_eq!(read_policy("f", &text).unwrap(), policy, "{text}");
         let json = serde_json::to_string(&policy).unwrap();
         assert_eq!(read_policy("f", &json).unwrap(), policy, "{json}");
+    }
+
+    /// The report's rollout, with as many hosts as asked for and ten moves on each.
+    fn rollout(hosts: usize) -> Rollout {
+        let mut rollout = crate::report::fixture::rollout();
+        let mut host = rollout.hosts.iter().find(|host| !host.moves.is_empty()).unwrap().clone();
+        let planned = host.moves[0].clone();
+        host.moves = vec![planned; 10];
+        rollout.hosts = vec![host; hosts];
+        rollout
+    }
+
+    #[test]
+    fn a_rollout_keeps_its_value_through_yaml_and_a_large_one_through_json() {
+        let small = rollout(3);
+        let text = write_rollout(&small).unwrap();
+        assert!(text.starts_with("format: 1\nkind: rollout\n"), "{text}");
+        assert_eq!(read_rollout("f", &text).unwrap(), small);
+        let large = rollout(1 + YAML_MOVES_MAX / 11);
+        let text = write_rollout(&large).unwrap();
+        assert!(text.starts_with('{'));
+        assert_eq!(read_rollout("f", &text).unwrap(), large);
+    }
+
+    #[test]
+    fn the_largest_rollout_that_is_written_as_yaml_is_within_the_readers_budget() {
+        let largest = rollout(YAML_MOVES_MAX / 11);
+        let text = write_rollout(&largest).unwrap();
+        assert!(text.starts_with("format"));
+        assert_eq!(read_rollout("f", &text).unwrap().hosts.len(), largest.hosts.len());
+    }
+
+    #[test]
+    fn a_rollout_edited_by_hand_says_where_it_went_wrong() {
+        let text = write_rollout(&rollout(1)).unwrap().replace("  canary:", "  canry:");
+        let error = read_rollout("rollout.yaml", &text).unwrap_err();
+        let line = 1 + text.lines().position(|line| line.contains("canry")).unwrap();
+        assert_eq!(error.to_string(), format!("rollout.yaml:{line}:3: unknown field `canry`"));
+        assert_eq!(error.hint.as_deref(), Some("did you mean `canary`?"));
+        let cut = &text[..text.len() / 2];
+        assert!(read_rollout("rollout.yaml", cut).is_err());
+        let policy = read_rollout("p.yaml", "format: 1\nkind: policy\n").unwrap_err();
+        assert_eq!(policy.to_string(), "p.yaml:2:7: this is a file of kind `policy`, not a rollout");
+    }
+
+    #[test]
+    fn a_region_keeps_its_value_and_a_mistake_in_it_its_place() {
+        let region = crate::report::fixture::region();
+        let text = write_region(&region).unwrap();
+        assert_eq!(read_region("region.json", &text).unwrap(), region);
+        assert_eq!(read_region("f", &to_yaml(&region).unwrap()).unwrap(), region);
+        let broken = text.replacen("\"enabled\"", "\"enabeld\"", 1);
+        let line = 1 + broken.lines().position(|line| line.contains("enabeld")).unwrap();
+        let error = read_region("region.json", &broken).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("region.json:{line}:")), "{error}");
+        assert_eq!(error.hint.as_deref(), Some("did you mean `enabled`?"));
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct FileKind {
 /// ceilings are made for files that people write.
 const NODES_MAX: usize = 50_000_000;
 
-/// Reads a file of one kind. Text that begins with `{` is JSON, which reads ten times as fast.
+/// Reads a file of one kind. Text that begins with `{` is JSON, which large files are written in.
 pub(super) fn read<T: DeserializeOwned>(kind: FileKind, file: &str, text: &str) -> Result<T, ConfigError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.lines().all(|line| line.trim().is_empty() || line.starts_with('#')) {

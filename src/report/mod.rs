@@ -6,7 +6,7 @@ mod chart;
 mod document;
 pub mod evidence;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod history;
 pub mod html;
 pub mod markdown;
