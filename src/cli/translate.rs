@@ -81,7 +81,7 @@ impl From<RunError> for CommandError {
         match error {
             RunError::ForeignMark { hosts, run } => {
                 let known = format!(
-                    "`fleetmend marks` says whether run {run} is alive, `fleetmend marks --release` gives its hosts back"
+                    "if that run is ours: `fleetmend resume {run}` goes on with it, `fleetmend abandon {run}` gives its hosts back"
                 );
                 Self::new(Exit::Held, RunError::ForeignMark { hosts, run })
                     .consequence("nothing was changed")
