@@ -54,6 +54,9 @@ fn the_server_is_active_on_its_target_before_the_record_says_so() {
     let id = server_on(&world, &host(1), &InstanceStatus::Active);
     world.live_migrate(id, Some(&host(4)), Caller::Operator).unwrap();
     assert_eq!(world.server(id).unwrap().status(), InstanceStatus::Migrating);
+    while world.records(Some(id), None).next().is_none() {
+        world.advance(later(world.now(), Duration::from_millis(20)));
+    }
     let mut raced = false;
     while world.open_records().next().is_some() {
         world.advance(later(world.now(), Duration::from_millis(20)));
