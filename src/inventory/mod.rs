@@ -1,4 +1,4 @@
-//! The region as it is: cloud and hosts through their ports, into one [`Region`](crate::model::Region).
+//! The region as it is: cloud and hosts through their ports, into one [`Region`].
 //!
 //! What could not be seen becomes a typed gap, never a silent hole: a host that did not answer, a cell that is down,
 //! an allocation that Nova does not explain. Changes nothing and judges nothing. Called by `cli`, and by the driver
