@@ -41,6 +41,10 @@ pub(super) struct Room {
     pub(super) version: u32,
     /// Targets, vacant or not.
     pub(super) targets: u32,
+    /// The version at which no host could be a seed.
+    pub(super) no_seed_at: Option<u32>,
+    /// The version at which nothing helped.
+    pub(super) nothing_at: Option<u32>,
 }
 
 /// All indexes.

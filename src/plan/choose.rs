@@ -3,7 +3,7 @@
 
 use super::cells::Cell;
 use super::fleet::Millis;
-use super::schedule::{Loop, Order};
+use super::schedule::Loop;
 use super::space::Barrier;
 
 /// Hosts that are tried for one slot before the next cell is asked; failures of neighbours are alike.
@@ -11,9 +11,6 @@ const TRIES: usize = 16;
 
 /// Gaps that are looked at for one instance; those that fit in the tight class rarely fail in another.
 const GAPS: usize = 64;
-
-/// From this many rounds before the end on, hosts are chosen by how well their time fills what is left.
-const FITTED_ROUNDS: u64 = 5;
 
 impl Loop<'_, '_> {
     /// Begins one host where that is possible; cells with most work left per host that is out go first.
@@ -44,7 +41,7 @@ impl Loop<'_, '_> {
             || self.mirror_fitting(cell)
             || (!ramping && self.pack_lightest(cell))
             || self.seed_where_allowed(cell)
-            || (self.is_starved(cell) && self.begin_in_need_of(cell))
+            || (self.is_starved(cell) && self.begin_if_room_appeared(cell))
     }
 
     /// Whether the cell's domain has fewer hosts vacant or out than its share of the slots.
@@ -93,7 +90,7 @@ impl Loop<'_, '_> {
         }
         let mean = (cell.waiting / count).max(1);
         let rounds = (left + mean / 2) / mean;
-        if self.strategy.order == Order::Longest || rounds > FITTED_ROUNDS {
+        if rounds > self.strategy.fitted_rounds {
             return cell.by_rank.iter().map(|(_, host)| *host).take(TRIES).collect();
         }
         let wanted = match rounds {
@@ -228,8 +225,13 @@ impl Loop<'_, '_> {
         let need = self.fleet.need(instance, from);
         let amount = self.fleet.amount(instance, self.fleet.tight(from));
         let room = &self.index.rooms[self.fleet.layout.domain_of(from) as usize];
-        let mut gaps = room.gaps.range((amount, 0)..).take(GAPS).map(|(_, target)| *target);
-        gaps.find(|target| self.space.admits(*target, &need, self.fleet.kept_empty).is_ok())
+        let gaps = room.gaps.range((amount, 0)..).take(GAPS).map(|(_, target)| *target);
+        let mut fits = gaps.filter(|target| self.space.admits(*target, &need, self.fleet.kept_empty).is_ok());
+        let first = fits.next()?;
+        if !self.strategy.idle_targets || self.timetable.is_idle(first, self.now) {
+            return Some(first);
+        }
+        Some(fits.find(|target| self.timetable.is_idle(*target, self.now)).unwrap_or(first))
     }
 
     fn take_together(&mut self, instances: &[u32], from: u32, target: u32) -> bool {
@@ -253,7 +255,11 @@ impl Loop<'_, '_> {
     /// allows it.
     fn seed_where_allowed(&mut self, cell: usize) -> bool {
         let domain = self.index.cells[cell].domain;
-        let has_target = self.index.rooms[domain as usize].targets > 0;
+        let room = &self.index.rooms[domain as usize];
+        if room.no_seed_at == Some(room.version) {
+            return false;
+        }
+        let has_target = room.targets > 0;
         if !has_target && self.is_starved(cell) {
             return self.seed(domain, u32::MAX, false).is_some();
         }
@@ -261,12 +267,14 @@ impl Loop<'_, '_> {
             self.seeds_left -= 1;
             return true;
         }
-        if has_target
-            && self.late_moves_left > 0
-            && let Some(moves) = self.seed(domain, self.late_moves_left, false)
-        {
-            self.late_moves_left -= moves;
-            return true;
+        if has_target && self.late_moves_left > 0 {
+            match self.seed(domain, self.late_moves_left, false) {
+                Some(moves) => {
+                    self.late_moves_left -= moves;
+                    return true;
+                }
+                None => self.index.rooms[domain as usize].no_seed_at = Some(self.index.rooms[domain as usize].version),
+            }
         }
         false
     }
@@ -363,6 +371,20 @@ impl Loop<'_, '_> {
             return true;
         }
         self.mirror(host, true) || self.pack(host, true) || self.seed_host(host, u32::MAX, false).is_some()
+    }
+
+    /// As [`Self::begin_in_need_of`], once for each time that room appears.
+    fn begin_if_room_appeared(&mut self, cell: usize) -> bool {
+        let domain = self.index.cells[cell].domain as usize;
+        let version = Some(self.index.rooms[domain].version);
+        if self.index.rooms[domain].nothing_at == version {
+            return false;
+        }
+        let begun = self.begin_in_need_of(cell);
+        if !begun {
+            self.index.rooms[domain].nothing_at = version;
+        }
+        begun
     }
 
     /// Tries every waiting host of the cell in every way that keeps the rules.

@@ -4,12 +4,14 @@ mod canary;
 mod cells;
 mod check;
 mod choose;
+mod diff;
 mod digest;
 #[cfg(test)]
 mod fixture;
 mod fleet;
 mod input;
 mod layout;
+mod lint;
 mod movability;
 pub mod placement;
 mod planner;
@@ -25,8 +27,10 @@ pub mod synthetic;
 mod transfer;
 
 pub use check::check;
+pub use diff::{Diff, Difference, DifferenceKind, Weight, diff, diff_region};
 pub use digest::{digest, digest_of, verify_digest};
 pub use input::{Attempt, PlanError, PlanInput, PlanReport, Scope, Shortfall, Unknown, UnprovenIdentity};
+pub use lint::lint;
 pub use movability::{Affinity, Movability, movability};
 pub use planner::plan;
 pub use rollout::{

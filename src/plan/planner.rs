@@ -6,10 +6,11 @@ use super::check::check;
 use super::digest::digest;
 use super::fleet::{Fleet, seconds};
 use super::input::{Attempt, PlanError, PlanInput, PlanReport, Shortfall};
+use super::lint::advice;
 use super::rollout::{
     Certificate, Note, PlannedHost, PlannedMove, Rollout, RolloutKind, Severity, SkipReason, SkippedHost,
 };
-use super::schedule::Planned;
+use super::schedule::{Planned, explain_stuck};
 use super::select::{Selection, select};
 use super::space::Barrier;
 use super::sweep::{Sweep, sweep};
@@ -22,7 +23,7 @@ pub fn plan(input: &PlanInput<'_>) -> Result<(Rollout, PlanReport), PlanError> {
     let fleet = Fleet::of(input.region, &selection, input.policy);
     let canaries = super::canary::canaries(&fleet);
     let swept = sweep(&fleet, &input.policy.objective, &canaries, input.seed);
-    let report = report(&fleet, &swept);
+    let report = report(&fleet, &swept, &canaries);
     let rollout = assemble(input, selection, &fleet, &swept, &report);
     if rollout.hosts.is_empty() && !report.shortfalls.is_empty() {
         return Err(PlanError::Infeasible { shortfalls: report.shortfalls, skipped: rollout.skipped });
@@ -33,14 +34,19 @@ pub fn plan(input: &PlanInput<'_>) -> Result<(Rollout, PlanReport), PlanError> {
     Ok((rollout, report))
 }
 
-fn report(fleet: &Fleet<'_>, swept: &Sweep) -> PlanReport {
+fn report(fleet: &Fleet<'_>, swept: &Sweep, canaries: &[u32]) -> PlanReport {
     let attempt = |tried: &super::sweep::Tried| Attempt {
         strategy: tried.strategy.describe(),
         moves: tried.schedule.moves,
         makespan_s: seconds(tried.schedule.makespan),
         stuck: tried.schedule.stuck.len(),
     };
-    let stuck = &swept.tried[swept.chosen].schedule.stuck;
+    let chosen = &swept.tried[swept.chosen];
+    let stuck = if chosen.schedule.stuck.is_empty() {
+        Vec::new()
+    } else {
+        explain_stuck(fleet, &chosen.strategy, canaries, &chosen.banned)
+    };
     PlanReport {
         attempts: swept.tried.iter().map(attempt).collect(),
         chosen: swept.chosen,
@@ -127,6 +133,7 @@ fn assemble(
     };
     rollout.certificate = check(&rollout, input.region);
     rollout.notes = notes(input, &rollout, report);
+    rollout.notes.extend(advice(&rollout));
     rollout.digest = digest(&rollout);
     rollout
 }

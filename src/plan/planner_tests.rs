@@ -428,3 +428,28 @@ fn the_checker_catches_targets_that_are_full_or_hold_a_group_mate() {
     assert!(found.contains("too little MEMORY_MB"), "{found}");
     assert!(found.contains("anti-affinity group has 1 already"), "{found}");
 }
+
+#[test]
+fn a_rollout_changed_by_hand_cannot_be_run() {
+    let region = Fixture::new().host("a", "z", 64).host("b", "z", 64).instance(1, "a", 10).0;
+    let rollout = Case::of(region).planned();
+    assert!(lint(&rollout).iter().all(|note| note.severity != Severity::Fatal));
+    let mut changed = rollout.clone();
+    changed.policy.limits.hosts = Limit::at_most(100);
+    assert!(lint(&changed).iter().any(|note| note.severity == Severity::Fatal && note.at == "digest"));
+    let mut turned = rollout;
+    turned.hosts.reverse();
+    assert!(lint(&turned).iter().any(|note| note.severity == Severity::Fatal && note.at == "a"));
+}
+
+#[test]
+fn notes_say_what_holds_the_campaign_and_who_stays_vulnerable() {
+    let region = Fixture::new()
+        .host("a", "z", 64)
+        .host("b", "z", 64)
+        .with_host(|host| host.service.state = ServiceState::Down)
+        .0;
+    let messages: Vec<String> = Case::of(region).planned().notes.into_iter().map(|note| note.message).collect();
+    assert!(messages.contains(&"1 host stays vulnerable: their services are down".to_owned()), "{messages:?}");
+    assert!(messages.iter().any(|message| message.starts_with("at least 600 s, held by")), "{messages:?}");
+}

@@ -23,6 +23,10 @@ pub(super) struct Strategy {
     pub(super) late_moves: u32,
     /// Whether hosts are packed while vacant hosts are scarce.
     pub(super) pack: bool,
+    /// From this many rounds before the end on, hosts are chosen by how well their time fills what is left.
+    pub(super) fitted_rounds: u64,
+    /// Whether instances are packed onto hosts that nothing is on its way to, where there is a choice.
+    pub(super) idle_targets: bool,
     /// Seed of the order.
     pub(super) seed: u64,
 }
@@ -41,8 +45,8 @@ pub(super) enum Order {
 pub(super) struct Schedule {
     /// Hosts in order of start.
     pub(super) hosts: Vec<Planned>,
-    /// Hosts that could not be emptied, with the first instance that fits nowhere and the nearest miss.
-    pub(super) stuck: Vec<(u32, Option<(u32, Barrier)>)>,
+    /// Hosts that could not be emptied.
+    pub(super) stuck: Vec<u32>,
     /// All moves.
     pub(super) moves: usize,
     /// When the last host is back.
@@ -65,6 +69,23 @@ pub(super) fn schedule(fleet: &Fleet<'_>, strategy: &Strategy, canaries: &[u32],
     loop_.run_canaries(canaries);
     loop_.run();
     loop_.finish()
+}
+
+/// A host that could not be emptied, with the first instance that fits nowhere and the nearest miss; `None` when each
+/// fits somewhere.
+pub(super) type Stuck = (u32, Option<(u32, Barrier)>);
+
+/// Makes the same schedule once more, to say of each stuck host what is missing.
+pub(super) fn explain_stuck(
+    fleet: &Fleet<'_>,
+    strategy: &Strategy,
+    canaries: &[u32],
+    banned: &BTreeSet<u32>,
+) -> Vec<Stuck> {
+    let mut loop_ = Loop::of(fleet, strategy, banned);
+    loop_.run_canaries(canaries);
+    loop_.run();
+    loop_.stuck().into_iter().map(|host| (host, loop_.barrier(host))).collect()
 }
 
 /// The loop's state.
@@ -154,9 +175,12 @@ impl<'f, 'a> Loop<'f, 'a> {
         }
     }
 
+    fn stuck(&self) -> Vec<u32> {
+        self.fleet.hosts.iter().copied().filter(|host| self.waits[*host as usize]).collect()
+    }
+
     fn finish(mut self) -> Schedule {
-        let waiting = self.fleet.hosts.iter().copied().filter(|host| self.waits[*host as usize]);
-        let stuck = waiting.map(|host| (host, self.barrier(host))).collect();
+        let stuck = self.stuck();
         self.planned.sort_by_key(|planned| (!planned.canary, planned.start, planned.host));
         Schedule {
             stuck,

@@ -12,6 +12,8 @@ use crate::model::{Objective, Prefer};
 pub(super) struct Tried {
     pub(super) strategy: Strategy,
     pub(super) schedule: Schedule,
+    /// Hosts that took no seeds.
+    pub(super) banned: BTreeSet<u32>,
 }
 
 /// Everything that was tried.
@@ -39,6 +41,9 @@ const EFFORT: usize = 2_000_000;
 /// Fewest and most attempts of each stage.
 const ATTEMPTS: (usize, usize) = (2, 24);
 
+/// Rounds before the end from which on times are fitted: which is best depends on how much times differ.
+const FITTED_ROUNDS: [u64; 4] = [8, 4, 16, 32];
+
 /// How often seeds are placed anew when they went to hosts that turned out to be stuck.
 const REPAIRS: usize = 8;
 
@@ -54,8 +59,7 @@ pub(super) fn sweep(fleet: &Fleet<'_>, objective: &Objective, canaries: &[u32], 
         best = choose(&tried, goal);
     }
     let basis = tried[best].strategy.clone();
-    let orders = (1..attempts as u64).map(|number| Strategy { seed: seed.wrapping_add(number), ..basis.clone() });
-    tried.extend(try_all(fleet, canaries, orders.collect()));
+    tried.extend(try_all(fleet, canaries, second_stage(&basis, attempts)));
     let chosen = choose(&tried, goal);
     let because = explain(&tried, chosen, goal);
     Sweep { tried, chosen, because }
@@ -63,7 +67,9 @@ pub(super) fn sweep(fleet: &Fleet<'_>, objective: &Objective, canaries: &[u32], 
 
 fn first_stage(fleet: &Fleet<'_>, seed: u64, attempts: usize) -> Vec<Strategy> {
     let slots = fleet.pools[0].limit.min(u32::try_from(fleet.hosts.len()).unwrap_or(u32::MAX));
-    let basis = Strategy { order: Order::Mixed, seeds: 0, late_moves: 0, pack: true, seed };
+    let fitted_rounds = FITTED_ROUNDS[0];
+    let basis =
+        Strategy { order: Order::Mixed, seeds: 0, late_moves: 0, pack: true, fitted_rounds, idle_targets: true, seed };
     let seeds = [0, slots, slots / 2, slots / 4, slots - slots / 4, slots / 8];
     let mut strategies: Vec<Strategy> = Vec::new();
     for seeds in seeds {
@@ -78,6 +84,18 @@ fn first_stage(fleet: &Fleet<'_>, seed: u64, attempts: usize) -> Vec<Strategy> {
     strategies.sort_by_key(|strategy| (!strategy.pack, strategy.order == Order::Longest));
     strategies.truncate(attempts.max(3));
     strategies
+}
+
+/// The same number of seeds, and all else otherwise.
+fn second_stage(basis: &Strategy, attempts: usize) -> Vec<Strategy> {
+    let variant = |number: usize| Strategy {
+        order: if number.is_multiple_of(3) { Order::Longest } else { Order::Mixed },
+        fitted_rounds: FITTED_ROUNDS[number % FITTED_ROUNDS.len()],
+        idle_targets: number / FITTED_ROUNDS.len() % 2 == 0,
+        seed: basis.seed.wrapping_add(number as u64),
+        ..basis.clone()
+    };
+    (1..attempts).map(variant).collect()
 }
 
 /// Strategies that spend moves to fill slots; for those who ask for the fastest, or where the makespan is too long
@@ -203,7 +221,7 @@ fn attempt(fleet: &Fleet<'_>, canaries: &[u32], strategy: Strategy) -> Tried {
     let mut banned = BTreeSet::new();
     let mut made = schedule(fleet, &strategy, canaries, &banned);
     for _ in 0..REPAIRS {
-        let stuck: BTreeSet<u32> = made.stuck.iter().map(|(host, _)| *host).collect();
+        let stuck: BTreeSet<u32> = made.stuck.iter().copied().collect();
         let in_vain = made.hosts.iter().flat_map(|host| &host.transfers).any(|transfer| stuck.contains(&transfer.to));
         if !in_vain {
             break;
@@ -211,7 +229,7 @@ fn attempt(fleet: &Fleet<'_>, canaries: &[u32], strategy: Strategy) -> Tried {
         banned.extend(stuck);
         made = schedule(fleet, &strategy, canaries, &banned);
     }
-    Tried { strategy, schedule: made }
+    Tried { strategy, schedule: made, banned }
 }
 
 impl Strategy {
@@ -226,6 +244,8 @@ impl Strategy {
             0 => String::new(),
             moves => format!(", up to {moves} moves to fill slots"),
         };
-        format!("{} seeds, {order}, {pack}{late}, seed {}", self.seeds, self.seed)
+        let idle = if self.idle_targets { ", idle targets first" } else { "" };
+        let Self { seeds, fitted_rounds, seed, .. } = self;
+        format!("{seeds} seeds, {order}, fitted over {fitted_rounds} rounds, {pack}{idle}{late}, seed {seed}")
     }
 }

@@ -38,6 +38,11 @@ impl Timetable {
         &self.inbound[host as usize * self.per_target..][..self.per_target]
     }
 
+    /// Whether a migration to `host` could start at `from`.
+    pub(super) fn is_idle(&self, host: u32, from: Millis) -> bool {
+        self.target(host).iter().any(|until| *until <= from)
+    }
+
     /// When a migration of this group to `host` can start, at `from` or later.
     fn available(&self, host: u32, group: Option<u32>, from: Millis) -> Millis {
         let target = self.target(host).iter().copied().min().unwrap_or(0);
