@@ -32,7 +32,7 @@ impl Action for Return {
 
     async fn verify(&self, cx: &StepContext<'_>, _: &Intent, _: &Accepted) -> Result<StepOutput, StepError> {
         let host = &cx.host.host;
-        let mut wait = Wait::at_most(cx, cx.patience.service);
+        let mut wait = Wait::at_most(cx, cx.patience().service.get());
         // Times of the cloud's clock, compared with one another only.
         let mut reports = BTreeSet::new();
         let mut last = "nothing was seen of it".to_owned();
@@ -63,7 +63,7 @@ impl Action for Return {
                 doing(cx, format!("waits for nova-compute: {last}"));
             }
             if !wait.again().await {
-                let limit = cx.patience.service.as_secs();
+                let limit = cx.patience().service.get().as_secs();
                 let what = format!("nova-compute on {host} does not report {limit} s after the reboot");
                 return Err(StepError::permanent(FaultScope::Host, what).because(last));
             }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Clock;
 use crate::cloud::Cloud;
 use crate::host::HostShell;
-use crate::model::{HostName, InstanceId, RunId, Service, StepId, UnitName};
+use crate::model::{HostName, InstanceId, Patience, RunId, Service, StepId, UnitName};
 use crate::plan::{PlannedHost, Rollout};
 use crate::run::event::{Intent, LeavingInstance};
 
@@ -39,37 +39,12 @@ pub struct StepContext<'a> {
     pub progress: &'a dyn ProgressSink,
     /// How often things in flight are looked at, in the clock's time.
     pub poll: Duration,
-    /// How long each kind of wait may take at most, in the clock's time.
-    pub patience: &'a Patience,
 }
 
-/// Limits on waiting. Every wait has one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Patience {
-    /// For a migration: this much per GiB of memory and disk, with at least 2 GiB counted. Nova's own default for
-    /// `live_migration_completion_timeout` is 800 s per GiB; shorter would abort what Nova considers healthy.
-    pub migration_per_gib: Duration,
-    /// For a package job.
-    pub packages: Duration,
-    /// From the order to reboot until the new boot answers.
-    pub reboot: Duration,
-    /// From the new boot until nova-compute reports.
-    pub service: Duration,
-    /// For instances on a host that is being emptied to end what others do to them (a build, a resize, a reboot).
-    pub transition: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            migration_per_gib: Duration::from_secs(800),
-            packages: Duration::from_secs(45 * 60),
-            // Servers with much memory take 15 minutes in POST; 30 is what peers use as well.
-            reboot: Duration::from_secs(30 * 60),
-            service: Duration::from_secs(10 * 60),
-            // A resize copies a disk; longer ones are for their owners to end.
-            transition: Duration::from_secs(30 * 60),
-        }
+impl StepContext<'_> {
+    /// Limits on waiting, as the reviewed policy has them.
+    pub fn patience(&self) -> &Patience {
+        &self.rollout.policy.patience
     }
 }
 

@@ -94,7 +94,7 @@ impl Action for Evidence {
 
     async fn verify(&self, cx: &StepContext<'_>, _: &Intent, _: &Accepted) -> Result<StepOutput, StepError> {
         let host = &cx.host.host;
-        let mut wait = Wait::at_most(cx, cx.patience.service);
+        let mut wait = Wait::at_most(cx, cx.patience().service.get());
         let mut last = "its facts could not be read".to_owned();
         loop {
             if let Some(found) = wait.through_outage(facts(cx).await)? {

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::context::Patience;
 use super::moves::named;
 use super::poll::{Wait, doing, lasts};
 use super::records::{Asked, failure_reason, report_progress, request_of};
 use super::standing::{Seen, Standing};
 use super::{StepContext, StepError};
 use crate::cloud::{Accepted, CloudErrorKind, Migration, MigrationStatus};
-use crate::model::{HostName, InstanceStatus, RequestId, Resources};
+use crate::model::{HostName, InstanceStatus, RequestId};
 use crate::run::event::{FaultScope, LeavingInstance, StepOutput};
 
 /// How long a failure is watched before it is believed: nova 34 puts an instance into ERROR about a second after an
@@ -27,15 +26,6 @@ const RECORDED_WITHIN: Duration = Duration::from_secs(60);
 
 /// How long an abort may take; libvirt needs about a second.
 const ABORTED_WITHIN: Duration = Duration::from_secs(120);
-
-impl Patience {
-    /// How long the migration of an instance with `resources` may take.
-    pub fn of_migration(&self, resources: &Resources) -> Duration {
-        let memory_gib = resources.memory_mb().div_ceil(1024).max(2);
-        let gib = memory_gib.saturating_add(resources.get("DISK_GB"));
-        self.migration_per_gib.saturating_mul(u32::try_from(gib).unwrap_or(u32::MAX))
-    }
-}
 
 /// One migration that was asked for, on its way to an end. After a crash it is followed anew, with all the patience.
 pub(super) struct Following<'a> {
@@ -60,8 +50,8 @@ impl<'a> Following<'a> {
         asked: Asked<'a>,
         accepted: &'a Accepted,
     ) -> Self {
-        let patience = cx.patience.of_migration(&leaving.resources);
-        let rest = RECORDED_WITHIN + ABORTED_WITHIN + cx.patience.service + FAILURE_WATCHED;
+        let patience = cx.patience().of_migration(&leaving.resources);
+        let rest = RECORDED_WITHIN + ABORTED_WITHIN + cx.patience().service.get() + FAILURE_WATCHED;
         let now = Instant::now();
         Self {
             cx,
@@ -106,7 +96,7 @@ impl<'a> Following<'a> {
         let in_error = seen.server.status == InstanceStatus::Error;
         match standing {
             Standing::InFlight => self.in_flight(&seen, record).await.map(|()| None),
-            Standing::Torn if !self.stood_for(self.cx.patience.service) => {
+            Standing::Torn if !self.stood_for(self.cx.patience().service.get()) => {
                 doing(self.cx, format!("its migration has ended, nova still shows it {}", seen.server.status));
                 Ok(None)
             }

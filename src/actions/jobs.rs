@@ -61,7 +61,7 @@ pub(super) async fn start(cx: &StepContext<'_>, job: Job) -> Result<Accepted, St
         identity: cx.host.identity.clone(),
         unit,
         job,
-        limit: cx.patience.packages,
+        limit: cx.patience().packages.get(),
     };
     match cx.shell.start_job(&order).await {
         Ok(()) => Ok(Accepted::default()),
@@ -73,7 +73,7 @@ pub(super) async fn start(cx: &StepContext<'_>, job: Job) -> Result<Accepted, St
 pub(super) async fn end(cx: &StepContext<'_>, doing_what: &str) -> Result<Ended, StepError> {
     let unit = HostMemory::unit(cx.run, cx.step);
     let host = &cx.host.host;
-    let wait = Wait::at_most(cx, cx.patience.packages + ENDS_WITHIN);
+    let wait = Wait::at_most(cx, cx.patience().packages.get() + ENDS_WITHIN);
     loop {
         let last = match cx.shell.job(host, &unit).await {
             Ok(JobStatus::Ended { status, output }) => return Ok(Ended { status, output }),

@@ -28,7 +28,7 @@ mod wait;
 
 use async_trait::async_trait;
 
-pub use context::{HostMemory, Patience, Progress, ProgressKind, ProgressSink, StepContext};
+pub use context::{HostMemory, Progress, ProgressKind, ProgressSink, StepContext};
 pub use error::{ErrorClass, StepError};
 pub use registry::for_step;
 

@@ -140,7 +140,7 @@ impl Action for UpdatePackages {
         let host = &cx.host.host;
         let ended = jobs::end(cx, "updates packages").await?;
         if ended.status == TIMED_OUT {
-            let what = format!("the update of {host} took longer than {} s", cx.patience.packages.as_secs());
+            let what = format!("the update of {host} took longer than {} s", cx.patience().packages.get().as_secs());
             return Err(StepError::transient(FaultScope::Host, what).because(ended.words()));
         }
         if ended.status != 0 {

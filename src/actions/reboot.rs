@@ -117,7 +117,7 @@ impl Action for Reboot {
     async fn verify(&self, cx: &StepContext<'_>, intent: &Intent, _: &Accepted) -> Result<StepOutput, StepError> {
         let before = ending(cx, intent)?;
         let host = &cx.host.host;
-        let wait = Wait::at_most(cx, cx.patience.reboot);
+        let wait = Wait::at_most(cx, cx.patience().reboot.get());
         let mut answering_since: Option<Instant> = None;
         let mut last = String::new();
         loop {
@@ -144,7 +144,8 @@ impl Action for Reboot {
             }
             doing(cx, format!("waits for {host} to come back: {last}"));
             if !wait.again().await {
-                let what = format!("{host} did not come back within {} s of its reboot", cx.patience.reboot.as_secs());
+                let what =
+                    format!("{host} did not come back within {} s of its reboot", cx.patience().reboot.get().as_secs());
                 return Err(StepError::permanent(FaultScope::Host, what).because(last));
             }
         }

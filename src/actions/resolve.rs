@@ -35,7 +35,7 @@ impl Action for Resolve {
     }
 
     async fn verify(&self, cx: &StepContext<'_>, _: &Intent, _: &Accepted) -> Result<StepOutput, StepError> {
-        let mut wait = Wait::at_most(cx, cx.patience.transition);
+        let mut wait = Wait::at_most(cx, cx.patience().transition.get());
         let mut last = String::new();
         loop {
             if let Some(found) = wait.through_outage(look(cx).await)? {

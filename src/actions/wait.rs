@@ -45,7 +45,7 @@ impl Action for Settle {
         let host = &cx.host.host;
         let until = Self::until(cx, Some(intent));
         let left = Duration::try_from(until.duration_since(cx.clock.now())).unwrap_or_default();
-        let mut wait = Wait::at_most(cx, left + cx.patience.service);
+        let mut wait = Wait::at_most(cx, left + cx.patience().service.get());
         loop {
             let seen = wait.through_outage(service_of(cx, host).await)?;
             if let Some(seen) = seen {

@@ -5,6 +5,7 @@
 mod facts;
 mod ids;
 mod mark;
+mod pace;
 mod policy;
 mod region;
 mod resources;
@@ -18,9 +19,10 @@ pub use ids::{
     ZoneName,
 };
 pub use mark::Mark;
+pub use pace::{Estimate, Patience};
 pub use policy::{
-    Canary, Drift, Estimate, FailureBudget, Headroom, HeadroomZone, InstanceHandling, InstanceRules, KeepUp, Limit,
-    Limits, NewInstances, NovaConfHandling, Objective, Policy, PolicyKind, Prefer,
+    Canary, Drift, FailureBudget, Headroom, HeadroomZone, InstanceHandling, InstanceRules, KeepUp, Limit, Limits,
+    NewInstances, NovaConfHandling, Objective, Policy, PolicyKind, Prefer,
 };
 pub use region::{
     Gap, GapKind, Group, GroupPolicy, GroupRules, Host, HostIdentity, Instance, Region, RegionKind, Service,

@@ -10,7 +10,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Percent, Rate, Span, Window};
+use super::{Estimate, Patience, Percent, Span, Window};
 
 /// The file kind of a policy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -52,6 +52,8 @@ pub struct Policy {
     pub nova_conf: NovaConfHandling,
     /// How long things take, until journals know better.
     pub estimate: Estimate,
+    /// How long things may take before they count as failed.
+    pub patience: Patience,
 }
 
 impl Default for Policy {
@@ -71,6 +73,7 @@ impl Default for Policy {
             instances: InstanceRules::default(),
             nova_conf: NovaConfHandling::Leave,
             estimate: Estimate::default(),
+            patience: Patience::default(),
         }
     }
 }
@@ -400,55 +403,6 @@ pub enum NovaConfHandling {
     Leave,
     /// Missing CPU flags are added to `cpu_model_extra_flags`; the file is backed up first.
     AddFlags,
-}
-
-/// How long things take.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Estimate {
-    /// Of one migration stream.
-    pub bandwidth: Rate,
-    /// How much more than its memory an instance sends because it writes meanwhile.
-    #[serde(deserialize_with = "factor")]
-    #[schemars(range(min = 1, max = 100))]
-    pub dirty_factor: f64,
-    /// Overhead of one move.
-    pub per_move: Span,
-    /// Everything on a host that is not moving: update, reboot, evidence, enable, settle.
-    pub host: Span,
-}
-
-/// Nothing sends less than its memory, and more than a hundred times as much never ends.
-fn factor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    let factor = f64::deserialize(deserializer)?;
-    if (1.0..=100.0).contains(&factor) {
-        Ok(factor)
-    } else {
-        Err(de::Error::custom(format!("`{factor}` is not a factor between 1 and 100")))
-    }
-}
-
-impl Eq for Estimate {}
-
-impl Default for Estimate {
-    fn default() -> Self {
-        Self {
-            bandwidth: Rate::bytes_per_second(1_100_000_000),
-            dirty_factor: 1.3,
-            per_move: Span::seconds(5),
-            host: Span::seconds(600),
-        }
-    }
-}
-
-impl Estimate {
-    /// Seconds that moving `memory_mb` MiB takes: memory × dirty factor / bandwidth + overhead. Source: the model
-    /// behind `docs/design` on planning, one stream per move.
-    #[expect(clippy::cast_precision_loss, reason = "bytes of memory and bandwidth stay below 2^52")]
-    pub fn move_seconds(&self, memory_mb: u64) -> f64 {
-        let bytes = memory_mb as f64 * 1_048_576.0;
-        bytes * self.dirty_factor / self.bandwidth.get() as f64 + self.per_move.as_seconds()
-    }
 }
 
 #[cfg(test)]

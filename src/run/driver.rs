@@ -18,7 +18,7 @@ use super::schedule::{Decision, decide, next_wake, retry_at};
 use super::state::{Gate, IllegalTransition, RunState};
 use super::step::{Mode, News, Ports, StepTask};
 use super::{control, host::StepStatus};
-use crate::actions::{ErrorClass, Patience, Progress};
+use crate::actions::{ErrorClass, Progress};
 use crate::journal::{Heartbeat, Journal, JournalError};
 use crate::model::StepId;
 
@@ -73,13 +73,11 @@ pub enum DriveError {
 pub struct DriveSettings {
     /// How often things in flight are looked at.
     pub poll: Duration,
-    /// Limits on waiting.
-    pub patience: Patience,
 }
 
 impl Default for DriveSettings {
     fn default() -> Self {
-        Self { poll: Duration::from_secs(2), patience: Patience::default() }
+        Self { poll: Duration::from_secs(2) }
     }
 }
 
@@ -272,7 +270,6 @@ impl Driver<'_> {
             leaving: state.leaving.clone().zip(state.target.clone()),
             intent: state.intent.clone(),
             poll: self.settings.poll,
-            patience: Arc::new(self.settings.patience.clone()),
         };
         let (ports, news, progress) = (self.ports.clone(), works.news.clone(), works.progress.clone());
         let handle = works.tasks.spawn(task.run(ports, news, progress));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::event::{Intent, LeavingInstance, StepOutput};
-use crate::actions::{self, HostMemory, Patience, Probe, Progress, ProgressSink, StepContext, StepError};
+use crate::actions::{self, HostMemory, Probe, Progress, ProgressSink, StepContext, StepError};
 use crate::clock::Clock;
 use crate::cloud::{Accepted, Cloud};
 use crate::host::HostShell;
@@ -48,7 +48,6 @@ pub(super) struct StepTask {
     pub leaving: Option<(LeavingInstance, HostName)>,
     pub intent: Option<Intent>,
     pub poll: Duration,
-    pub patience: Arc<Patience>,
 }
 
 /// What a step's task tells the owner.
@@ -100,7 +99,6 @@ impl StepTask {
             clock: ports.clock.as_ref(),
             progress,
             poll: self.poll,
-            patience: &self.patience,
         };
         if let Some(output) = self.known_in_a_dry_run() {
             return Some(Ok(output));

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetmend::actions::{Patience, Progress};
+use fleetmend::actions::Progress;
 use fleetmend::clock::Clock;
 use fleetmend::config;
 use fleetmend::inventory;
@@ -62,6 +62,8 @@ fn scenario(faults: Faults) -> Scenario {
 
 fn policy() -> Policy {
     let mut policy = Policy { settle: Span::seconds(120), ..Policy::default() };
+    // Nova's own patience would be hours of virtual time for a migration that hangs.
+    policy.patience.migration_per_gib = Span::seconds(60);
     policy.limits.hosts = Limit::at_most(2);
     policy.limits.hosts_per_zone = Limit::at_most(2);
     policy.canary.soak = Span::seconds(60);
@@ -114,11 +116,7 @@ impl Stage {
             },
             journal: Arc::clone(&self.journal) as _,
             runner: Runner { host: "test".to_owned(), pid: 1, version: "test".to_owned() },
-            settings: DriveSettings {
-                // Nova's own patience would be hours of virtual time for a migration that hangs.
-                patience: Patience { migration_per_gib: Duration::from_secs(60), ..Patience::default() },
-                ..DriveSettings::default()
-            },
+            settings: DriveSettings::default(),
             take_over: false,
         }
     }

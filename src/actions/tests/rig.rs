@@ -6,7 +6,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::region::{HOST, Lab, TARGET, host, id, identity, service};
-use crate::actions::{ErrorClass, HostMemory, Patience, Probe, StepContext, StepError, for_step};
+use crate::actions::{ErrorClass, HostMemory, Probe, StepContext, StepError, for_step};
 use crate::cloud::Accepted;
 use crate::model::{
     Digest, InstanceHandling, InstanceStatus, Mark, Policy, ProjectId, Resources, RolloutId, RunId, StepId,
@@ -24,7 +24,6 @@ pub struct Rig {
     pub run: RunId,
     pub leaving: LeavingInstance,
     pub target: crate::model::HostName,
-    pub patience: Patience,
     pub attempt: u32,
 }
 
@@ -96,7 +95,6 @@ impl Rig {
                 traits: Vec::new(),
             },
             target: host(TARGET),
-            patience: Patience::default(),
             attempt: 1,
         }
     }
@@ -142,7 +140,6 @@ impl Rig {
             clock: &self.lab,
             progress: &self.lab,
             poll: Duration::from_secs(1),
-            patience: &self.patience,
         }
     }
 
