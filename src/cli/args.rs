@@ -27,11 +27,11 @@ pub struct Cli {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
-    /// Entry of clouds.yaml; every other `OS_*` variable is read as openstacksdk reads it
-    #[arg(long, global = true, value_name = "NAME", env = "OS_CLOUD", hide_env_values = true)]
+    /// Entry of clouds.yaml, in place of `OS_CLOUD`; every other `OS_*` variable is read as openstacksdk reads it
+    #[arg(long, global = true, value_name = "NAME")]
     pub os_cloud: Option<String>,
-    /// Region in the cloud's catalog
-    #[arg(long, global = true, value_name = "NAME", env = "OS_REGION_NAME", hide_env_values = true)]
+    /// Region in the cloud's catalog, in place of `OS_REGION_NAME`
+    #[arg(long, global = true, value_name = "NAME")]
     pub os_region_name: Option<String>,
     /// Configuration file [default: fleetmend.yaml here, else in the XDG configuration folder]
     #[arg(long, global = true, value_name = "FILE")]

@@ -61,9 +61,6 @@ fn options<'a>(page: &mut String, arguments: impl Iterator<Item = &'a clap::Arg>
         if !defaults.is_empty() && argument.get_action().takes_values() {
             let _ = write!(meaning, " [default: {}]", defaults.join(", "));
         }
-        if let Some(variable) = argument.get_env() {
-            let _ = write!(meaning, " [environment: `{}`]", variable.to_string_lossy());
-        }
         let shown = argument.to_string().replace('|', "\\|");
         let short = argument.get_short().map(|short| format!("`-{short}`, ")).unwrap_or_default();
         let _ = writeln!(page, "| {short}`{shown}` | {} |", meaning.replace('|', "\\|"));

@@ -164,9 +164,10 @@ pub fn abandon(args: &AbandonArgs, session: &Session) -> Result<Exit, CommandErr
 /// Refuses what was edited by hand, or must not be run.
 fn refuse_unfit(rollout: &Rollout, source: &Source) -> Result<(), CommandError> {
     if !verify_digest(rollout) {
-        return Err(CommandError::usage(format!(
-            "`{source}` is not what its digest says: it was edited after it was planned"
-        ))
+        return Err(CommandError::new(
+            Exit::Plan,
+            format!("`{source}` is not what its digest says: it was edited after it was planned"),
+        )
         .consequence("nothing was changed")
         .hint("change the policy or the scope, and plan again"));
     }

@@ -79,12 +79,12 @@ impl Session {
         Ok(Environment { variables: self.environment.clone(), working_directory })
     }
 
-    /// Which cloud is meant: the command line and the environment win over the configuration file.
+    /// Which cloud is meant.
     pub fn wanted_cloud(&self, configuration: &Configuration) -> Wanted {
-        let global = &self.global;
         Wanted {
-            cloud: global.os_cloud.clone().or_else(|| configuration.cloud.clone()),
-            region: global.os_region_name.clone(),
+            cloud: self.global.os_cloud.clone(),
+            region: self.global.os_region_name.clone(),
+            configured: configuration.cloud.clone(),
         }
     }
 

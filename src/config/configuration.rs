@@ -360,7 +360,7 @@ mod tests {
         ] {
             assert_eq!(configuration(text).unwrap_err().to_string(), expected, "{text}");
         }
-        let homeless = read_configuration("f", "state: sqlite:~/x.db", None).unwrap_err();
+        let homeless = read_configuration("f", "format: 1\nkind: config\nstate: sqlite:~/x.db", None).unwrap_err();
         assert_eq!(homeless.to_string(), "f:1:1: `~/` is used, but there is no home folder");
     }
 

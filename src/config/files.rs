@@ -196,8 +196,24 @@ mod tests {
                 ("# nothing\n\n", "f:1:1: this is an empty file, not a policy", ""),
                 ("--- {}\n--- {}\n", "f:2:5: more than one document in the file", ""),
                 ("hello", "f:1:1: expected a mapping: `key: value`", ""),
+                (
+                    "limits: {}",
+                    "f:1:1: `format` and `kind` are missing",
+                    "begin it with `format: 1` and `kind: policy`",
+                ),
+                ("{\"format\": 1}", "f:1:1: `kind` is missing", "begin it with `format: 1` and `kind: policy`"),
+                ("limits: {hosts: 3", "f:1:9: unclosed bracket '{'", ""),
             ],
         );
+    }
+
+    #[test]
+    fn a_header_counts_however_it_is_written() {
+        for text in
+            ["  format: 1\n  kind: policy\n", "\"format\": 1\n'kind': policy\n", "--- {format: 1, kind: policy}\n"]
+        {
+            assert_eq!(read_policy("f", text), Ok(Policy::default()), "{text}");
+        }
     }
 
     #[test]
@@ -206,13 +222,17 @@ mod tests {
         refused(
             policy,
             &[
-                ("{\"kind\":\"policy\",\n \"limts\":{}}", "f:2:2: unknown field `limts`", "did you mean `limits`?"),
                 (
-                    "{\"kind\":\"policy\",\n \"limits\":{\"hosts\":0}}",
+                    "{\"format\":1,\"kind\":\"policy\",\n \"limts\":{}}",
+                    "f:2:2: unknown field `limts`",
+                    "did you mean `limits`?",
+                ),
+                (
+                    "{\"format\":1,\"kind\":\"policy\",\n \"limits\":{\"hosts\":0}}",
                     "f:2:20: `0` is not a limit: the smallest one is 1",
                     "",
                 ),
-                ("{\"kind\":\"policy\",\n \"limits\":{}", "f:2:12: EOF while parsing an object", ""),
+                ("{\"format\":1,\"kind\":\"policy\",\n \"limits\":{}", "f:2:12: EOF while parsing an object", ""),
             ],
         );
     }

@@ -43,7 +43,21 @@ pub fn schema(kind: SchemaKind) -> serde_json::Value {
         SchemaKind::Rollout => root::<Rollout>(),
         SchemaKind::Region => root::<Region>(),
     };
-    schema.to_value()
+    let mut schema = schema.to_value();
+    require_header(&mut schema);
+    schema
+}
+
+/// The types that read files have defaults for their header; the reader demands it all the same.
+fn require_header(schema: &mut serde_json::Value) {
+    let Some(fields) = schema.as_object_mut() else { return };
+    let required = fields.entry("required").or_insert_with(|| serde_json::json!([]));
+    let Some(required) = required.as_array_mut() else { return };
+    for field in ["format", "kind"] {
+        if !required.iter().any(|name| name == field) {
+            required.push(field.into());
+        }
+    }
 }
 
 fn root<T: JsonSchema>() -> Schema {
@@ -73,6 +87,15 @@ mod tests {
     }
 
     #[test]
+    fn a_file_must_say_what_it_is() {
+        for kind in SchemaKind::ALL {
+            let required = schema(kind)["required"].clone();
+            let names: Vec<&str> = required.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+            assert!(names.contains(&"format") && names.contains(&"kind"), "{}: {names:?}", kind.name());
+        }
+    }
+
+    #[test]
     fn every_field_is_described_for_editors() {
         for kind in SchemaKind::ALL {
             let schema = schema(kind);
@@ -90,7 +113,8 @@ mod tests {
         assert_eq!((&limit[0]["minimum"], keys(&limit[1]["properties"])), (&json!(1), vec!["max", "percent"]));
         let share = &schema["$defs"]["Percent"]["anyOf"];
         assert_eq!((&share[1]["minimum"], &share[1]["maximum"]), (&json!(0), &json!(100)));
-        let reads = |limit: &str| read_policy("f", &format!("limits: {{hosts: {limit}}}")).is_ok();
+        let reads =
+            |limit: &str| read_policy("f", &format!("format: 1\nkind: policy\nlimits: {{hosts: {limit}}}")).is_ok();
         for good in ["1", "{max: 1}", "{percent: 0}", "{percent: 100}", "{percent: 0.5%}", "{max: null, percent: null}"]
         {
             assert!(reads(good), "{good}");

@@ -1,7 +1,7 @@
 //! Text to typed values, with the place of every mistake.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 
@@ -27,22 +27,63 @@ pub(super) fn read<T: DeserializeOwned>(kind: FileKind, file: &str, text: &str) 
     if text.trim_start().starts_with('{') {
         return read_json(kind, file, text);
     }
-    check_header(kind, file, text)?;
+    let said = check_header(kind, file, text)?;
+    if !said.all() {
+        // Written in another way than at the start of a line, or not at all; text that is no YAML shows below.
+        let header = from_yaml::<Header<IgnoredAny>>(text);
+        header.map_or(Ok(()), |header| check_complete(kind, file, header.said()))?;
+    }
     from_yaml(text).map_err(|error| ConfigError::yaml(file, text, &error))
 }
 
-fn read_json<T: DeserializeOwned>(kind: FileKind, file: &str, text: &str) -> Result<T, ConfigError> {
-    #[derive(serde::Deserialize)]
-    struct Header {
-        format: Option<serde_json::Value>,
-        kind: Option<serde_json::Value>,
+/// What each file begins with.
+#[derive(Deserialize)]
+struct Header<T> {
+    format: Option<T>,
+    kind: Option<T>,
+}
+
+impl<T> Header<T> {
+    fn said(&self) -> Said {
+        Said { format: self.format.is_some(), kind: self.kind.is_some() }
     }
-    let header: Header = serde_json::from_str(text).map_err(|error| ConfigError::json(file, &error))?;
+}
+
+/// Which parts of the header a file has.
+#[derive(Debug, Clone, Copy, Default)]
+struct Said {
+    format: bool,
+    kind: bool,
+}
+
+impl Said {
+    fn all(self) -> bool {
+        self.format && self.kind
+    }
+}
+
+/// Refuses a file that does not say what it is: without `format` a later version would have to guess what it means.
+fn check_complete(kind: FileKind, file: &str, said: Said) -> Result<(), ConfigError> {
+    let missing = match (said.format, said.kind) {
+        (true, true) => return Ok(()),
+        (false, true) => "`format` is missing",
+        (true, false) => "`kind` is missing",
+        (false, false) => "`format` and `kind` are missing",
+    };
+    let begin = format!("begin it with `format: {}` and `kind: {}`", kind.format, kind.name);
+    Err(ConfigError::at(file, (1, 1), missing).hint(begin))
+}
+
+fn read_json<T: DeserializeOwned>(kind: FileKind, file: &str, text: &str) -> Result<T, ConfigError> {
+    let header: Header<serde_json::Value> =
+        serde_json::from_str(text).map_err(|error| ConfigError::json(file, &error))?;
+    let said = header.said();
     let word = |value: Option<serde_json::Value>| {
         value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
     };
     check_kind(kind, file, (1, 1), word(header.kind).as_deref())?;
     check_format(kind, file, (1, 1), word(header.format).as_deref())?;
+    check_complete(kind, file, said)?;
     serde_json::from_str(text).map_err(|error| match from_yaml::<T>(text) {
         // JSON is YAML too, and the YAML reader knows more about the mistake.
         Err(yaml) => ConfigError::yaml(file, text, &yaml),
@@ -66,7 +107,8 @@ fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, serde_yaml::Error> {
 
 /// Refuses a file of another kind or a newer format before its fields are looked at, because their mistakes would
 /// only confuse. Looks at the top level as people and this program write it: a key at the start of a line.
-fn check_header(kind: FileKind, file: &str, text: &str) -> Result<(), ConfigError> {
+fn check_header(kind: FileKind, file: &str, text: &str) -> Result<Said, ConfigError> {
+    let mut said = Said::default();
     for (number, line) in (1..).zip(text.lines()) {
         for (key, check) in [("kind", check_kind as Check), ("format", check_format as Check)] {
             let value = line.strip_prefix(key).and_then(|rest| rest.strip_prefix(':'));
@@ -74,9 +116,10 @@ fn check_header(kind: FileKind, file: &str, text: &str) -> Result<(), ConfigErro
             let column = key.len() + 2 + (value.len() - value.trim_start().len()) - 1;
             let word = value.split(" #").next().unwrap_or_default().trim().trim_matches(['"', '\'']);
             check(kind, file, (number, column as u64 + 1), Some(word))?;
+            said = Said { format: said.format || key == "format", kind: said.kind || key == "kind" };
         }
     }
-    Ok(())
+    Ok(said)
 }
 
 type Check = fn(FileKind, &str, (u64, u64), Option<&str>) -> Result<(), ConfigError>;

@@ -20,6 +20,8 @@ pub enum Place {
     Variable(String),
     /// On the command line.
     Argument(&'static str),
+    /// A setting of the configuration file.
+    Configuration(&'static str),
     /// Nowhere: openstacksdk's default.
     Default,
 }
@@ -30,6 +32,7 @@ impl fmt::Display for Place {
             Self::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
             Self::Variable(name) => f.write_str(name),
             Self::Argument(name) => f.write_str(name),
+            Self::Configuration(setting) => write!(f, "`{setting}` of the configuration file"),
             Self::Default => f.write_str("default"),
         }
     }

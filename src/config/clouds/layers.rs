@@ -85,11 +85,21 @@ pub(super) fn layer(known: &mut Known, environment: &Environment, wanted: &Wante
     Ok(Layered { at: entry.at.clone(), name, settings, region: region_name })
 }
 
+/// The cloud asked for, and by what. An empty variable asks for nothing, as with openstacksdk.
+fn asked_cloud<'a>(environment: &'a Environment, wanted: &'a Wanted) -> Option<(&'a str, Place)> {
+    let argument = || Some((wanted.cloud.as_deref()?, Place::Argument("--os-cloud")));
+    let variable = || Some((environment.get("OS_CLOUD")?, Place::Variable("OS_CLOUD".to_owned())));
+    let configured = || Some((wanted.configured.as_deref()?, Place::Configuration("cloud")));
+    argument().or_else(variable).or_else(configured)
+}
+
 /// The name of the cloud to use.
 fn choose(known: &Known, environment: &Environment, wanted: &Wanted) -> Result<String, CloudsError> {
-    let asked = wanted.cloud.clone().or_else(|| environment.get("OS_CLOUD").map(str::to_owned));
-    if let Some(name) = asked.or_else(|| known.from_environment.clone()) {
-        return Ok(name);
+    if let Some((name, _)) = asked_cloud(environment, wanted) {
+        return Ok(name.to_owned());
+    }
+    if let Some(name) = &known.from_environment {
+        return Ok(name.clone());
     }
     let mut names = known.clouds.keys();
     match (names.next(), names.next(), &known.file) {
@@ -110,11 +120,11 @@ fn choose(known: &Known, environment: &Environment, wanted: &Wanted) -> Result<S
 }
 
 fn unknown_cloud(known: &Known, name: &str, environment: &Environment, wanted: &Wanted) -> CloudsError {
-    let at = match (&wanted.cloud, environment.get("OS_CLOUD")) {
-        (None, Some(_)) => Place::Variable("OS_CLOUD".to_owned()),
-        (Some(_), _) | (None, None) => Place::Argument("--os-cloud"),
+    let message = format!("there is no cloud `{name}`");
+    let error = match asked_cloud(environment, wanted) {
+        Some((_, at)) => CloudsError::at(&at, message),
+        None => CloudsError::new(message),
     };
-    let error = CloudsError::at(&at, format!("there is no cloud `{name}`"));
     let near = known.clouds.keys().find(|known| strsim::jaro_winkler(known, name) > 0.85);
     match (near, &known.file) {
         (Some(near), _) => error.hinting(format!("did you mean `{near}`?")),

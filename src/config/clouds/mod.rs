@@ -27,13 +27,15 @@ pub use types::{
 
 use settings::{Flag, Settings};
 
-/// What the command line asks for; it wins over the environment.
+/// What the command line and the configuration file ask for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// `--os-cloud`, or the cloud of the configuration file.
+    /// `--os-cloud`.
     pub cloud: Option<String>,
     /// `--os-region-name`.
     pub region: Option<String>,
+    /// The cloud of the configuration file; command line and `OS_CLOUD` win over it.
+    pub configured: Option<String>,
 }
 
 /// Reads files and variables and resolves one cloud.

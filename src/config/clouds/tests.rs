@@ -157,7 +157,7 @@ fn the_environment_alone_makes_a_cloud() {
 fn the_chosen_cloud_is_the_options_then_the_variables_then_the_only_one() {
     let two = format!("{}  test:\n    auth: {{auth_url: http://k, token: t}}\n    auth_type: token\n", prod("", ""));
     let name = |variables: &[(&str, &str)], wanted: Option<&str>| {
-        let wanted = Wanted { cloud: wanted.map(str::to_owned), region: None };
+        let wanted = Wanted { cloud: wanted.map(str::to_owned), ..Wanted::default() };
         let there = place(&[("work/clouds.yaml", &two)], variables);
         load(&there.environment, &wanted).unwrap().name
     };
@@ -224,13 +224,13 @@ fn regions_are_chosen_from_those_that_the_cloud_has() {
     let several = "    regions:\n    - name: R1\n      values: {auth: {auth_url: 'https://one:5000'}, interface: admin}\n    - R2\n";
     let there = place(&[("work/clouds.yaml", &prod("", several))], &[]);
     let region = |region: Option<&str>| {
-        load(&there.environment, &Wanted { cloud: None, region: region.map(str::to_owned) }).unwrap()
+        load(&there.environment, &Wanted { region: region.map(str::to_owned), ..Wanted::default() }).unwrap()
     };
     assert_eq!(region(None).region.as_deref(), Some("R1"));
     assert_eq!(region(None).auth_url.as_str(), "https://one:5000/");
     assert_eq!(region(None).compute.interfaces, [Interface::Admin]);
     assert_eq!(region(Some("R2")).auth_url.as_str(), "https://keystone:5000/");
-    insta::assert_snapshot!(there.refused(&Wanted { cloud: None, region: Some("r2".to_owned()) }), @"--os-region-name: cloud `prod` has no region `r2` [it has `R1`, `R2` (names are case sensitive)]");
+    insta::assert_snapshot!(there.refused(&Wanted { region: Some("r2".to_owned()), ..Wanted::default() }), @"--os-region-name: cloud `prod` has no region `r2` [it has `R1`, `R2` (names are case sensitive)]");
 
     let by_variable =
         place(&[("work/clouds.yaml", &prod("", several))], &[("OS_CLOUD", "prod"), ("OS_REGION_NAME", "R2")]);
@@ -349,7 +349,7 @@ fn what_is_wrong_is_told_with_its_place_and_what_to_do() {
 #[test]
 fn a_cloud_that_is_not_there_is_told_with_those_that_are() {
     let two = format!("{}  test: {{}}\n", prod("", ""));
-    let wanted = |name: &str| Wanted { cloud: Some(name.to_owned()), region: None };
+    let wanted = |name: &str| Wanted { cloud: Some(name.to_owned()), ..Wanted::default() };
     let there = place(&[("work/clouds.yaml", &two)], &[]);
     let told = [
         there.refused(&wanted("pord")),

@@ -59,7 +59,7 @@ pub async fn over_http() -> Simulated<OpenStack> {
     tokio::spawn(http::serve(region.clone(), access, listener, std::future::pending()));
     let variables = BTreeMap::from([("OS_CLIENT_CONFIG_FILE".to_owned(), file.display().to_string())]);
     let environment = Environment { variables, working_directory: folder.path().to_owned() };
-    let wanted = Wanted { cloud: Some("sim".to_owned()), region: None };
+    let wanted = Wanted { cloud: Some("sim".to_owned()), ..Wanted::default() };
     let config = clouds::load(&environment, &wanted).unwrap();
     let cloud = OpenStack::connect(&config, Pace::default()).await.unwrap();
     Simulated::new(region, cloud, Duration::from_millis(10))

@@ -174,7 +174,7 @@ impl Case {
 
     fn ours(&self) -> Result<CloudConfig, String> {
         let environment = Environment { variables: self.variables.clone(), working_directory: (&self.folder).into() };
-        let wanted = Wanted { cloud: self.cloud.map(str::to_owned), region: None };
+        let wanted = Wanted { cloud: self.cloud.map(str::to_owned), ..Wanted::default() };
         clouds::load(&environment, &wanted).map_err(|error| error.to_string())
     }
 }

@@ -92,7 +92,8 @@ impl Lab {
     async fn connect() -> Self {
         let environment =
             Environment { variables: std::env::vars().collect(), working_directory: std::env::current_dir().unwrap() };
-        let config = clouds::load(&environment, &Wanted { cloud: Some("lab".to_owned()), region: None }).unwrap();
+        let config =
+            clouds::load(&environment, &Wanted { cloud: Some("lab".to_owned()), ..Wanted::default() }).unwrap();
         let cloud = OpenStack::connect(&config, Pace::default()).await.unwrap();
         let mut hosts: Vec<HostName> =
             cloud.services().await.unwrap().into_iter().map(|service| service.host).collect();

@@ -58,7 +58,7 @@ fn config(cloud: &str, changed: &[(&str, &str)]) -> CloudConfig {
     let mut variables: BTreeMap<String, String> = std::env::vars().collect();
     variables.extend(changed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     let environment = Environment { variables, working_directory: std::env::current_dir().unwrap() };
-    clouds::load(&environment, &Wanted { cloud: Some(cloud.to_owned()), region: None }).unwrap()
+    clouds::load(&environment, &Wanted { cloud: Some(cloud.to_owned()), ..Wanted::default() }).unwrap()
 }
 
 async fn connect(cloud: &str) -> OpenStack {

@@ -1,0 +1,9 @@
+//! The binary as people and scripts meet it: real processes, real files, and a simulated region over real HTTP whose
+//! log of requests says what was asked of it.
+
+mod clouds;
+mod files;
+mod gateway;
+mod stand;
+
+use stand::Stand;
