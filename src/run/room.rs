@@ -53,7 +53,7 @@ pub(super) fn for_host(state: &RunState, planned: &PlannedHost) -> Result<(), Re
     for (other, host) in state.in_order().filter(|(_, host)| host.phase == HostPhase::Active) {
         movers.extend(still_to_leave(other, host));
     }
-    for planned_move in planned.moves.iter().filter(|planned_move| !is_seed(state, planned_move)) {
+    for planned_move in planned.moves.iter().filter(|planned_move| !is_exception(state, planned_move)) {
         movers.push(planned_mover(planned_move));
     }
     if movers.is_empty() {
@@ -63,39 +63,43 @@ pub(super) fn for_host(state: &RunState, planned: &PlannedHost) -> Result<(), Re
     fits_all(state.occupancy(), &movers, &rules).map(|_| ())
 }
 
-/// The choice among hosts that are mitigated; where the plan has the instance go to a host that is not yet, because
-/// there is no other room, also among hosts that are neither mitigated nor begun.
+/// The choice among hosts that are mitigated, and hosts that lend room while none of their domain is; where the plan
+/// has the instance go to a vulnerable host, because there is no other room, also among those that the plan may use so.
 fn choose(state: &RunState, mover: &Mover, avoid: &BTreeSet<HostName>) -> Result<Choice, Refusal> {
     let rules = Rules { avoid, headroom: &state.rollout().policy.headroom };
     let occupancy = state.occupancy();
-    let seed = mover.preferred.as_ref().is_some_and(|target| is_unbegun(state, target));
+    let to_vulnerable = mover.preferred.as_ref().is_some_and(|target| may_take_while_vulnerable(state, target));
     match choose_target(occupancy, mover, &rules) {
-        Err(refusal) if seed && !matches!(refusal, Refusal::GroupInFlight { .. }) => {
-            choose_target(&with_unbegun(state), mover, &rules)
+        Err(refusal) if to_vulnerable && !matches!(refusal, Refusal::GroupInFlight { .. }) => {
+            choose_target(&with_vulnerable(state), mover, &rules)
         }
         chosen => chosen,
     }
 }
 
-/// The occupancy with hosts that wait as further targets. Only a seed's few moves ask for it.
-fn with_unbegun(state: &RunState) -> Occupancy {
+/// The occupancy with hosts that wait and hosts that lend room as further targets. Only a seed's few moves ask for it.
+fn with_vulnerable(state: &RunState) -> Occupancy {
     let mut occupancy = state.occupancy().clone();
-    for (planned, _) in state.in_order().filter(|(_, host)| host.phase == HostPhase::Waiting) {
+    let waiting =
+        state.in_order().filter(|(_, host)| host.phase == HostPhase::Waiting).map(|(planned, _)| &planned.host);
+    for host in waiting.chain(&state.rollout().lenders) {
         // A host outside the snapshot has no room that is known.
-        let _ = occupancy.admit(&planned.host);
+        let _ = occupancy.admit(host);
     }
     occupancy
 }
 
-fn is_unbegun(state: &RunState, host: &HostName) -> bool {
-    state.hosts().get(host).is_some_and(|host| host.phase == HostPhase::Waiting)
+/// Whether the plan may use a host that is not mitigated: it is not begun, or lends room.
+fn may_take_while_vulnerable(state: &RunState, host: &HostName) -> bool {
+    state.rollout().lenders.contains(host)
+        || state.hosts().get(host).is_some_and(|host| host.phase == HostPhase::Waiting)
 }
 
-/// Whether a planned move goes to a host that is remedied later.
-fn is_seed(state: &RunState, planned: &PlannedMove) -> bool {
-    !state.occupancy().is_target(&planned.to) && is_unbegun(state, &planned.to) && {
+/// Whether a planned move goes to a host that is vulnerable then: one that is remedied later, or that only lends room.
+fn is_exception(state: &RunState, planned: &PlannedMove) -> bool {
+    !state.occupancy().is_target(&planned.to) && may_take_while_vulnerable(state, &planned.to) && {
         let order = |host: &HostName| state.planned(host).map(|planned| planned.order);
-        order(&planned.to) > order(&planned.from)
+        order(&planned.to).is_none_or(|target| Some(target) > order(&planned.from))
     }
 }
 

@@ -273,6 +273,21 @@ fn a_host_without_room_is_named_and_the_run_ends() {
 }
 
 #[test]
+fn a_host_that_lends_room_takes_instances_until_a_host_of_its_domain_is_done() {
+    let mut play = Play::of(&["a", "b"], |rollout| {
+        rollout.targets.clear();
+        rollout.lenders = vec!["spare".into()];
+        rollout.policy.limits.hosts = Limit::at_most(1);
+    });
+    drain(&mut play, "a", &[1]);
+    play.settle();
+    assert_eq!(play.state.step(&StepId::of_move(&"a".into(), id(1))).unwrap().target, Some("spare".into()));
+    assert_eq!(play.run_to_the_end(), [Decision::End(Outcome::Done)]);
+    assert!(!play.state.occupancy().is_target(&"spare".into()));
+    assert_eq!(play.state.occupancy().host_of(id(2)), Some(&HostName::new("a")), "mitigated room comes first");
+}
+
+#[test]
 fn a_retried_host_knows_what_its_service_was_before() {
     let mut play = Play::of(&["a"], |rollout| rollout.policy.limits.hosts = Limit::at_most(1));
     drain(&mut play, "a", &[]);

@@ -1,0 +1,278 @@
+//! The one transition function: what each event makes of the state.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::super::event::{Event, EventKind, FaultScope, GateName, Outcome, StepFailure, StepOutput};
+use super::super::host::{HostPhase, HostState, StepState, StepStatus};
+use super::{Gate, IllegalTransition, RunState, RunStatus, host_of};
+use crate::model::{HostName, NewInstances, StepId};
+use crate::workflow::StepKind;
+
+impl RunState {
+    /// Applies one event. On an error the state is as before.
+    pub fn apply(&mut self, event: &Event) -> Result<(), IllegalTransition> {
+        let illegal =
+            |because: String| IllegalTransition { seq: event.seq, event: event.kind.label().to_owned(), because };
+        if event.seq != self.seq + 1 {
+            return Err(illegal(format!("event {} was expected", self.seq + 1)));
+        }
+        self.fold(event).map_err(illegal)?;
+        self.seq = event.seq;
+        Ok(())
+    }
+
+    fn fold(&mut self, event: &Event) -> Result<(), String> {
+        match &event.kind {
+            EventKind::RunStarted { runner, .. } => {
+                if self.status != RunStatus::Unbegun {
+                    return Err("the run has begun already".to_owned());
+                }
+                self.status = RunStatus::Running;
+                self.started = Some(event.at);
+                self.runner = Some(runner.clone());
+            }
+            EventKind::RunResumed { runner } => {
+                self.resumed += 1;
+                self.runner = Some(runner.clone());
+                self.ended = None;
+                if !matches!(self.status, RunStatus::Paused(..)) {
+                    self.status = RunStatus::Running;
+                }
+            }
+            EventKind::StepStarted { step, attempt, target, .. } => {
+                self.start(step, *attempt, target.as_ref(), event.at)?;
+            }
+            EventKind::StepIntended { step, intent } => {
+                let state = self.running_mut(step)?;
+                state.intent = Some(intent.clone());
+            }
+            EventKind::StepSucceeded { step, output } => self.succeed(step, output, event.at)?,
+            EventKind::StepFailed { step, failure, retry_at } => self.fail(step, failure, *retry_at, event.at)?,
+            EventKind::HostQuarantined { host, reason, .. } => {
+                let state = self.host_mut(host)?;
+                state.phase = HostPhase::Quarantined;
+                state.since = event.at;
+                state.why = Some(reason.clone());
+                state.memory.quarantined = Some(reason.clone());
+                state.add_aftercare(host);
+                // A host that the region does not list is no target anyway.
+                let _ = self.occupancy.retire(host);
+            }
+            EventKind::HostSkipped { host, reason } => {
+                let state = self.host_mut(host)?;
+                if state.has_begun(StepKind::Disable) {
+                    return Err(format!("{host} was disabled already"));
+                }
+                state.phase = HostPhase::Skipped;
+                state.since = event.at;
+                state.why = Some(reason.clone());
+            }
+            EventKind::HostReleased { host } => {
+                let state = self.host_mut(host)?;
+                if state.phase != HostPhase::Active || state.is_busy() {
+                    return Err(format!("{host} is {}", state.activity()));
+                }
+                state.phase = HostPhase::Skipped;
+                state.since = event.at;
+                state.why = Some("given back as it was".to_owned());
+            }
+            EventKind::HostRetried { host } => {
+                let state = self.host_mut(host)?;
+                match state.phase {
+                    HostPhase::Skipped | HostPhase::Quarantined => state.retry(event.at),
+                    HostPhase::Waiting | HostPhase::Active | HostPhase::Done => {
+                        return Err(format!("{host} is {}", state.activity()));
+                    }
+                }
+            }
+            EventKind::GateReached { gate: GateName::Canary, opens_at } => self.gate = Gate::Reached(*opens_at),
+            EventKind::GateOpened { gate: GateName::Canary, .. } => self.gate = Gate::Open,
+            EventKind::RunPaused { cause, reason } => self.status = RunStatus::Paused(*cause, reason.clone()),
+            EventKind::RunContinued { .. } => {
+                self.status = RunStatus::Running;
+                self.acknowledged_failures = self.count(HostPhase::Quarantined);
+                self.drift = None;
+                // Somebody has looked: what waited for another attempt need not wait longer.
+                for step in self.hosts.values_mut().flat_map(|host| host.steps.values_mut()) {
+                    if let StepStatus::Retrying { at, .. } = &mut step.status {
+                        *at = (*at).min(event.at);
+                    }
+                }
+            }
+            EventKind::StopRequested { .. } => self.status = RunStatus::Stopping,
+            EventKind::LimitsChanged { limits, .. } => self.limits = limits.clone(),
+            EventKind::RunEnded { outcome, requests, retries } => {
+                // A paused run that its process lets go of stays paused for the next one.
+                if !matches!((&self.status, outcome), (RunStatus::Paused(..), Outcome::Paused)) {
+                    self.status = RunStatus::Ended(*outcome);
+                }
+                self.ended = Some(event.at);
+                self.requests += requests;
+                self.retries += retries;
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, id: &StepId, attempt: u32, target: Option<&HostName>, now: Timestamp) -> Result<(), String> {
+        let host = host_of(id);
+        if self.hosts.get(&host).is_some_and(|state| state.phase == HostPhase::Waiting) {
+            let index = *self.planned.get(&host).ok_or_else(|| format!("{host} is not in the rollout"))?;
+            let planned = self.rollout.hosts.get(index).ok_or_else(|| format!("{host} is not in the rollout"))?;
+            let state = self.hosts.get_mut(&host).ok_or_else(|| format!("{host} is not in the rollout"))?;
+            state.begin(planned, now);
+        }
+        let mut retried = false;
+        let mut reserve = None;
+        {
+            let state = self.step_mut(id)?;
+            if attempt != state.next_attempt() {
+                return Err(format!("attempt {attempt} of {id}, which is {}", state.status.label()));
+            }
+            match state.status {
+                StepStatus::Pending => {}
+                StepStatus::Retrying { .. } => retried = true,
+                StepStatus::Running { .. } | StepStatus::Succeeded(_) | StepStatus::Failed(_) => {
+                    return Err(format!("{id} is {}", state.status.label()));
+                }
+            }
+            state.status = StepStatus::Running { attempt, since: now };
+            if let (Some(target), Some(leaving)) = (target, &state.leaving) {
+                state.target = Some(target.clone());
+                reserve = Some((leaving.id, target.clone()));
+            }
+        }
+        if let Some((instance, target)) = reserve {
+            self.moves.retried += usize::from(retried);
+            self.occupancy.reserve(instance, &target).map_err(|refusal| refusal.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn succeed(&mut self, id: &StepId, output: &StepOutput, now: Timestamp) -> Result<(), String> {
+        let host = host_of(id);
+        self.running_mut(id)?.status = StepStatus::Succeeded(output.clone());
+        self.sick = None;
+        self.settle_move(id, &host, output);
+        let state = self.host_mut(&host)?;
+        state.remember(id, output);
+        if let StepOutput::Resolved { leaving, .. } = output {
+            state.add_moves(&host, id, leaving);
+            for instance in leaving {
+                self.occupancy
+                    .place(instance.id, &instance.resources, instance.group.as_ref(), &host)
+                    .map_err(|refusal| refusal.to_string())?;
+            }
+        }
+        if let StepOutput::Resolved { unplanned, .. } = output
+            && !unplanned.is_empty()
+            && self.rollout.policy.drift.new_instances == NewInstances::Pause
+        {
+            let count = unplanned.len();
+            self.drift =
+                Some(format!("{host} has {count} instances that the plan does not know (drift.new_instances)"));
+        }
+        let state = self.host_mut(&host)?;
+        if state.steps.get(id).is_some_and(|step| step.step.kind == StepKind::Settle) {
+            state.phase = HostPhase::Done;
+            state.since = now;
+            // Nothing decides by the steps of a host that is done; a long run keeps its memory flat.
+            state.steps.clear();
+            // A host that the region did not list when the run began takes nothing: its room is not known.
+            let _ = self.occupancy.admit(&host);
+            self.retire_lenders(&host);
+        }
+        Ok(())
+    }
+
+    /// With a host of its domain done, a host that stays vulnerable takes no more than what is planned onto it.
+    fn retire_lenders(&mut self, done: &HostName) {
+        let rollout = Arc::clone(&self.rollout);
+        for lender in &rollout.lenders {
+            if self.occupancy.domain(lender) == self.occupancy.domain(done) {
+                // One that is gone from the region was never admitted.
+                let _ = self.occupancy.retire(lender);
+            }
+        }
+    }
+
+    fn fail(
+        &mut self,
+        id: &StepId,
+        failure: &StepFailure,
+        retry_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        let state = self.running_mut(id)?;
+        let attempt = state.next_attempt() - 1;
+        state.status = match retry_at {
+            Some(at) => StepStatus::Retrying { attempt, at, failure: failure.clone() },
+            None => StepStatus::Failed(failure.clone()),
+        };
+        let mut released = None;
+        if state.step.kind == StepKind::Move {
+            if failure.scope == FaultScope::Target
+                && let Some(target) = state.target.clone()
+            {
+                state.avoid.insert(target);
+            }
+            released = state.step.instance;
+            state.target = None;
+        }
+        match failure.scope {
+            FaultScope::ControlPlane => {
+                state.excused += 1;
+                self.sick.get_or_insert(now);
+            }
+            FaultScope::Instance | FaultScope::Host | FaultScope::Target => self.sick = None,
+        }
+        if let Some(instance) = released {
+            self.moves.failed += 1;
+            self.occupancy.release(instance);
+        }
+        Ok(())
+    }
+
+    /// What a move's end means for who is where.
+    fn settle_move(&mut self, id: &StepId, host: &HostName, output: &StepOutput) {
+        let Some(instance) = self.hosts.get(host).and_then(|state| state.moving(id)) else { return };
+        self.occupancy.release(instance);
+        match output {
+            StepOutput::Moved { to, .. } => {
+                self.moves.done += 1;
+                // A host outside the snapshot (added since) is nobody's target: its room is not known.
+                if self.occupancy.relocate(instance, to).is_err() {
+                    self.occupancy.remove(instance);
+                }
+            }
+            StepOutput::Gone { to, .. } => {
+                let known = to.as_ref().is_some_and(|to| self.occupancy.relocate(instance, to).is_ok());
+                if !known {
+                    self.occupancy.remove(instance);
+                }
+            }
+            StepOutput::Done { .. }
+            | StepOutput::AlreadySo { .. }
+            | StepOutput::Disabled { .. }
+            | StepOutput::Resolved { .. }
+            | StepOutput::Packages { .. }
+            | StepOutput::Rebooted { .. }
+            | StepOutput::Proven { .. } => {}
+        }
+    }
+
+    fn host_mut(&mut self, host: &HostName) -> Result<&mut HostState, String> {
+        self.hosts.get_mut(host).ok_or_else(|| format!("{host} is not in the rollout"))
+    }
+
+    fn step_mut(&mut self, id: &StepId) -> Result<&mut StepState, String> {
+        self.host_mut(&host_of(id))?.steps.get_mut(id).ok_or_else(|| format!("there is no step {id}"))
+    }
+
+    fn running_mut(&mut self, id: &StepId) -> Result<&mut StepState, String> {
+        let state = self.step_mut(id)?;
+        if state.is_running() { Ok(state) } else { Err(format!("{id} is {}", state.status.label())) }
+    }
+}
