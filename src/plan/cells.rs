@@ -35,12 +35,16 @@ pub(super) struct Room {
     pub(super) gaps: BTreeSet<(i64, u32)>,
     /// Targets that nothing will leave, by room of the tight class.
     pub(super) vacant: BTreeSet<(i64, u32)>,
-    /// Room of the tight class in all gaps.
-    pub(super) gap_sum: i64,
     /// Counts hosts that became targets: while it stands still, what found no room finds none.
     pub(super) version: u32,
     /// Targets, vacant or not.
     pub(super) targets: u32,
+    /// Waiting hosts, by room of the tight class: seeds go there.
+    pub(super) waiting: BTreeSet<(i64, u32)>,
+    /// Waiting hosts by how many instances leave them: seeds come from there.
+    pub(super) by_count: BTreeSet<(usize, u32)>,
+    /// Hosts that are not remedied and may lend their room, by room of the tight class.
+    pub(super) lending: BTreeSet<(i64, u32)>,
     /// The version at which no host could be a seed.
     pub(super) no_seed_at: Option<u32>,
     /// The version at which nothing helped.
@@ -84,6 +88,9 @@ impl Index {
         for host in (0..count).filter(|host| space.is_target(*host)) {
             index.admit(fleet, space, host);
         }
+        for host in (0..count).filter(|host| fleet.bystander[*host as usize]) {
+            index.lend(fleet, space, host);
+        }
         index
     }
 
@@ -109,9 +116,7 @@ impl Index {
     pub(super) fn take_out(&mut self, fleet: &Fleet<'_>, space: &Space, host: u32) {
         let free = free_of_tight(fleet, space, host);
         let room = self.room(host);
-        if room.gaps.remove(&(free, host)) {
-            room.gap_sum -= free.max(0);
-        } else if room.vacant.remove(&(free, host)) {
+        if !room.gaps.remove(&(free, host)) && room.vacant.remove(&(free, host)) {
             self.cell(host).vacant -= 1;
         }
     }
@@ -126,14 +131,28 @@ impl Index {
             self.cell(host).vacant += 1;
         } else {
             room.gaps.insert((free, host));
-            room.gap_sum += free.max(0);
         }
     }
 
+    /// A host that is not remedied may lend its room.
+    pub(super) fn lend(&mut self, fleet: &Fleet<'_>, space: &Space, host: u32) {
+        let free = free_of_tight(fleet, space, host);
+        self.room(host).lending.insert((free, host));
+    }
+
+    /// It lends no more, while its room changes.
+    pub(super) fn stop_lending(&mut self, fleet: &Fleet<'_>, space: &Space, host: u32) {
+        let free = free_of_tight(fleet, space, host);
+        self.room(host).lending.remove(&(free, host));
+    }
+
     /// A host waits to be begun.
-    pub(super) fn wait(&mut self, fleet: &Fleet<'_>, host: u32, leaving: &[u32]) {
+    pub(super) fn wait(&mut self, fleet: &Fleet<'_>, space: &Space, host: u32, leaving: &[u32]) {
         let (time, load) = (fleet.out_for(leaving), load_of(fleet, host, leaving));
         let rank = self.rank[host as usize];
+        let room = self.room(host);
+        room.waiting.insert((free_of_tight(fleet, space, host), host));
+        room.by_count.insert((leaving.len(), host));
         let cell = self.cell(host);
         cell.by_time.insert((time, host));
         cell.by_rank.insert((rank, host));
@@ -145,15 +164,26 @@ impl Index {
     }
 
     /// A host no longer waits.
-    pub(super) fn forget(&mut self, fleet: &Fleet<'_>, host: u32, leaving: &[u32]) {
+    pub(super) fn forget(&mut self, fleet: &Fleet<'_>, space: &Space, host: u32, leaving: &[u32]) {
         let (time, load) = (fleet.out_for(leaving), load_of(fleet, host, leaving));
         let rank = self.rank[host as usize];
+        let room = self.room(host);
+        room.waiting.remove(&(free_of_tight(fleet, space, host), host));
+        room.by_count.remove(&(leaving.len(), host));
         let cell = self.cell(host);
         cell.by_time.remove(&(time, host));
         cell.by_rank.remove(&(rank, host));
         cell.by_load.remove(&(load, host));
         cell.idle.remove(&host);
         cell.waiting -= time;
+    }
+}
+
+impl Room {
+    /// Hosts that are not mitigated and have at least `amount` of the tight class, the tightest first.
+    pub(super) fn unmitigated(&self, amount: i64, to_bystanders: bool) -> impl Iterator<Item = u32> {
+        let hosts = if to_bystanders { &self.lending } else { &self.waiting };
+        hosts.range((amount, 0)..).map(|(_, host)| *host)
     }
 }
 

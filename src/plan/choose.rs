@@ -4,10 +4,13 @@
 use super::cells::Cell;
 use super::fleet::Millis;
 use super::schedule::Loop;
-use super::space::Barrier;
+use super::space::{Barrier, Space};
 
 /// Hosts that are tried for one slot before the next cell is asked; failures of neighbours are alike.
 const TRIES: usize = 16;
+
+/// Hosts among which those to pack are looked for: where so many light ones found no room, heavier ones find none.
+const LIGHT: usize = 4 * TRIES;
 
 /// Gaps that are looked at for one instance; those that fit in the tight class rarely fail in another.
 const GAPS: usize = 64;
@@ -158,7 +161,7 @@ impl Loop<'_, '_> {
         let mut taken = 0;
         for instance in &leaving {
             let need = self.fleet.need(*instance, host);
-            if self.space.admits(target, &need, self.fleet.kept_empty).is_err() {
+            if !self.space.takes(target, &need, self.fleet.kept_empty) {
                 break;
             }
             self.space.take(target, &need);
@@ -183,8 +186,9 @@ impl Loop<'_, '_> {
     fn pack_lightest(&mut self, cell: usize) -> bool {
         let version = self.index.rooms[self.index.cells[cell].domain as usize].version;
         let fresh = |host: &u32| self.failed_at[*host as usize] != version && self.has_slot(*host);
-        let hosts: Vec<u32> =
-            self.index.cells[cell].by_load.iter().map(|(_, host)| *host).filter(fresh).take(TRIES).collect();
+        let by_load = &self.index.cells[cell].by_load;
+        let lightest = by_load.iter().map(|(_, host)| *host).take(LIGHT);
+        let hosts: Vec<u32> = lightest.filter(fresh).take(TRIES).collect();
         hosts.into_iter().any(|host| self.pack(host, false))
     }
 
@@ -192,22 +196,26 @@ impl Loop<'_, '_> {
     /// together into one vacant host. Begins it.
     fn pack(&mut self, host: u32, in_need: bool) -> bool {
         let domain = self.fleet.layout.domain_of(host) as usize;
+        let tight = self.fleet.tight(host);
+        let vacant = self.index.rooms[domain].vacant.last().map_or(0, |(free, _)| *free);
         let mut placement = Vec::with_capacity(self.leaving[host as usize].len());
         let mut left = Vec::new();
+        let mut left_over = 0;
         for instance in self.leaving[host as usize].clone() {
-            match self.best_gap(instance, host) {
-                Some(target) => {
-                    self.book(instance, host, target);
-                    placement.push((instance, target));
-                }
-                None => left.push(instance),
+            if let Some(target) = self.best_gap(instance, host) {
+                self.book(instance, host, target);
+                placement.push((instance, target));
+                continue;
+            }
+            left.push(instance);
+            left_over += self.fleet.amount(instance, tight);
+            // No vacant host will do: the rest need not be looked at.
+            if left_over > vacant {
+                break;
             }
         }
         if !left.is_empty() {
-            let vacant: Vec<u32> = self.index.rooms[domain].vacant.iter().map(|(_, target)| *target).collect();
-            let together = vacant
-                .into_iter()
-                .find(|target| (in_need || self.may_spend(*target, host)) && self.take_together(&left, host, *target));
+            let together = (left_over <= vacant).then(|| self.vacant_for(&left, host, in_need)).flatten();
             let Some(target) = together else {
                 for (instance, target) in placement {
                     self.unbook(instance, host, target);
@@ -221,12 +229,21 @@ impl Loop<'_, '_> {
         true
     }
 
+    /// Books all of `instances` onto the smallest vacant host that takes them together.
+    fn vacant_for(&mut self, instances: &[u32], from: u32, in_need: bool) -> Option<u32> {
+        let domain = self.fleet.layout.domain_of(from) as usize;
+        let vacant: Vec<u32> = self.index.rooms[domain].vacant.iter().map(|(_, target)| *target).collect();
+        vacant
+            .into_iter()
+            .find(|target| (in_need || self.may_spend(*target, from)) && self.take_together(instances, from, *target))
+    }
+
     fn best_gap(&self, instance: u32, from: u32) -> Option<u32> {
         let need = self.fleet.need(instance, from);
         let amount = self.fleet.amount(instance, self.fleet.tight(from));
         let room = &self.index.rooms[self.fleet.layout.domain_of(from) as usize];
         let gaps = room.gaps.range((amount, 0)..).take(GAPS).map(|(_, target)| *target);
-        let mut fits = gaps.filter(|target| self.space.admits(*target, &need, self.fleet.kept_empty).is_ok());
+        let mut fits = gaps.filter(|target| self.space.takes(*target, &need, self.fleet.kept_empty));
         let first = fits.next()?;
         if !self.strategy.idle_targets || self.timetable.is_idle(first, self.now) {
             return Some(first);
@@ -237,7 +254,7 @@ impl Loop<'_, '_> {
     fn take_together(&mut self, instances: &[u32], from: u32, target: u32) -> bool {
         let mut taken = 0;
         for instance in instances {
-            if self.space.admits(target, &self.fleet.need(*instance, from), self.fleet.kept_empty).is_err() {
+            if !self.space.takes(target, &self.fleet.need(*instance, from), self.fleet.kept_empty) {
                 break;
             }
             self.book(*instance, from, target);
@@ -282,15 +299,11 @@ impl Loop<'_, '_> {
     /// Begins the host with the fewest instances that can be placed anew with at most `budget` moves onto hosts that
     /// are not mitigated; answers how many those were.
     fn seed(&mut self, domain: u32, budget: u32, to_bystanders: bool) -> Option<u32> {
-        let hosts = &self.fleet.layout.domains()[domain as usize].hosts;
-        let mut candidates: Vec<(usize, u32)> = hosts
-            .iter()
-            .filter(|host| self.waits[**host as usize] && self.has_slot(**host))
-            .map(|host| (self.leaving[*host as usize].len(), *host))
-            .collect();
-        candidates.sort_unstable();
-        candidates.truncate(if budget == u32::MAX { usize::MAX } else { TRIES });
-        candidates.into_iter().find_map(|(_, host)| self.seed_host(host, budget, to_bystanders))
+        let by_count = &self.index.rooms[domain as usize].by_count;
+        let most = if budget == u32::MAX { usize::MAX } else { TRIES };
+        let candidates: Vec<u32> =
+            by_count.iter().map(|(_, host)| *host).filter(|host| self.has_slot(*host)).take(most).collect();
+        candidates.into_iter().find_map(|host| self.seed_host(host, budget, to_bystanders))
     }
 
     fn seed_host(&mut self, host: u32, budget: u32, to_bystanders: bool) -> Option<u32> {
@@ -318,14 +331,9 @@ impl Loop<'_, '_> {
 
     fn best_unmitigated(&self, instance: u32, from: u32, domain: u32, to_bystanders: bool) -> Option<u32> {
         let need = self.fleet.need(instance, from);
-        let tight = self.fleet.tight(from);
-        let takes = |host: &&u32| {
-            let number = **host as usize;
-            let is_candidate = if to_bystanders { self.fleet.bystander[number] } else { self.waits[number] };
-            is_candidate && !self.banned.contains(*host) && self.space.suits(**host, &need).is_ok()
-        };
-        let hosts = self.fleet.layout.domains()[domain as usize].hosts.iter().filter(takes);
-        hosts.copied().min_by_key(|host| (self.space.slot(*host).free.get(tight).copied().unwrap_or(0), *host))
+        let amount = self.fleet.amount(instance, self.fleet.tight(from));
+        let mut hosts = self.index.rooms[domain as usize].unmitigated(amount, to_bystanders);
+        hosts.find(|host| !self.banned.contains(host) && self.space.is_suitable(*host, &need))
     }
 
     /// Books a seed's instance; a host that waits will have one more to drain.
@@ -334,10 +342,11 @@ impl Loop<'_, '_> {
             self.book(instance, from, target);
             return;
         }
-        self.space.take(target, &self.fleet.need(instance, from));
-        if self.waits[target as usize] {
-            self.change_leaving(target, |leaving| leaving.push(instance));
-        }
+        let need = self.fleet.need(instance, from);
+        self.change_unmitigated(target, |space, leaving| {
+            space.take(target, &need);
+            leaving.push(instance);
+        });
     }
 
     fn undo_seed(&mut self, instance: u32, from: u32, target: u32) {
@@ -345,19 +354,27 @@ impl Loop<'_, '_> {
             self.unbook(instance, from, target);
             return;
         }
-        self.space.give(target, &self.fleet.need(instance, from));
-        if self.waits[target as usize] {
-            self.change_leaving(target, |leaving| leaving.retain(|other| *other != instance));
-        }
+        let need = self.fleet.need(instance, from);
+        self.change_unmitigated(target, |space, leaving| {
+            space.give(target, &need);
+            leaving.retain(|other| *other != instance);
+        });
     }
 
-    fn change_leaving(&mut self, host: u32, change: impl FnOnce(&mut Vec<u32>)) {
+    /// Changes what is on a host that is not mitigated; what comes to one that waits leaves it again.
+    fn change_unmitigated(&mut self, host: u32, change: impl FnOnce(&mut Space, &mut Vec<u32>)) {
+        if !self.waits[host as usize] {
+            self.index.stop_lending(self.fleet, &self.space, host);
+            change(&mut self.space, &mut Vec::new());
+            self.index.lend(self.fleet, &self.space, host);
+            return;
+        }
         let mut leaving = std::mem::take(&mut self.leaving[host as usize]);
-        self.index.forget(self.fleet, host, &leaving);
-        change(&mut leaving);
+        self.index.forget(self.fleet, &self.space, host, &leaving);
+        change(&mut self.space, &mut leaving);
         let tight = self.fleet.tight(host);
         leaving.sort_by_key(|instance| (std::cmp::Reverse(self.fleet.amount(*instance, tight)), *instance));
-        self.index.wait(self.fleet, host, &leaving);
+        self.index.wait(self.fleet, &self.space, host, &leaving);
         self.leaving[host as usize] = leaving;
     }
 

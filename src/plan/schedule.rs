@@ -127,7 +127,7 @@ impl<'f, 'a> Loop<'f, 'a> {
         let mut index = Index::of(fleet, &fleet.space, rank.collect());
         let mut waits = vec![false; count];
         for host in &fleet.hosts {
-            index.wait(fleet, *host, &fleet.leaving[*host as usize]);
+            index.wait(fleet, &fleet.space, *host, &fleet.leaving[*host as usize]);
             waits[*host as usize] = true;
         }
         Self {
@@ -234,7 +234,7 @@ impl<'f, 'a> Loop<'f, 'a> {
     /// Begins a host: its instances are already where they go in `space`.
     pub(super) fn begin(&mut self, host: u32, placement: &[(u32, u32)]) {
         let leaving = std::mem::take(&mut self.leaving[host as usize]);
-        self.index.forget(self.fleet, host, &leaving);
+        self.index.forget(self.fleet, &self.space, host, &leaving);
         self.waits[host as usize] = false;
         for instance in &leaving {
             self.space.give(host, &self.fleet.need(*instance, host));

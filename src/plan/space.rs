@@ -193,6 +193,17 @@ impl Space {
         self.suits_slot(host, self.slot(host), need)
     }
 
+    /// Whether [`Self::admits`] holds, without the reason why not: most hosts that are asked refuse.
+    pub(super) fn takes(&self, host: u32, need: &Need<'_>, kept_empty: u32) -> bool {
+        let slot = self.slot(host);
+        self.is_target(host) && slot.fits(need.amounts) && self.admits(host, need, kept_empty).is_ok()
+    }
+
+    /// Whether [`Self::suits`] holds, without the reason why not.
+    pub(super) fn is_suitable(&self, host: u32, need: &Need<'_>) -> bool {
+        self.slot(host).fits(need.amounts) && self.suits(host, need).is_ok()
+    }
+
     fn suits_slot(&self, host: u32, slot: &Slot, need: &Need<'_>) -> Result<(), Barrier> {
         let layout = &*self.layout;
         if host == need.from || layout.domain_of(host) != layout.domain_of(need.from) {
