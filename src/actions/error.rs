@@ -79,6 +79,7 @@ impl StepError {
             | CloudErrorKind::TooManyRequests
             | CloudErrorKind::Server => (ErrorClass::Transient, FaultScope::ControlPlane),
             CloudErrorKind::Configuration
+            | CloudErrorKind::Untrusted
             | CloudErrorKind::Unauthorized
             | CloudErrorKind::Forbidden
             | CloudErrorKind::Unsupported => (ErrorClass::NeedsOperator, FaultScope::ControlPlane),

@@ -189,6 +189,7 @@ async fn refused(
             }
         }
         CloudErrorKind::Configuration
+        | CloudErrorKind::Untrusted
         | CloudErrorKind::Unauthorized
         | CloudErrorKind::Forbidden
         | CloudErrorKind::Refused

@@ -30,9 +30,17 @@ impl From<CloudError> for CommandError {
             CloudErrorKind::Unreachable | CloudErrorKind::TimedOut => {
                 (Exit::Cloud, Some("check `auth_url`, the network and proxies; `-vv` shows what is asked"))
             }
-            CloudErrorKind::Unauthorized => {
-                (Exit::Cloud, Some("check user, password, project and domains in clouds.yaml"))
-            }
+            CloudErrorKind::Untrusted => (
+                Exit::Cloud,
+                Some(
+                    "in clouds.yaml, `cacert` names the authority that signed the service's certificate, `cert` and \
+                     `key` name ours",
+                ),
+            ),
+            CloudErrorKind::Unauthorized => (
+                Exit::Cloud,
+                Some("check the user or application credential, its secret, project and domains in clouds.yaml"),
+            ),
             CloudErrorKind::Forbidden => {
                 (Exit::Cloud, Some("the role must be `admin`, or one that Nova's policy lets do this"))
             }
@@ -57,9 +65,9 @@ impl From<SshSetupError> for CommandError {
 impl From<JournalError> for CommandError {
     fn from(error: JournalError) -> Self {
         match &error {
-            JournalError::Store { .. } => {
-                Self::new(Exit::Unexpected, error).hint("`--state sqlite:PATH` keeps the journal somewhere else")
-            }
+            JournalError::Store { .. } => Self::new(Exit::Unexpected, error)
+                .consequence("nothing was changed in the region")
+                .hint("`--state sqlite:PATH` keeps the journal somewhere else"),
             JournalError::Newer { .. } => Self::usage(error)
                 .consequence("nothing was changed")
                 .hint("use the version that wrote it, or a newer one"),

@@ -30,6 +30,8 @@ pub enum CloudErrorKind {
     Unreachable,
     /// No answer in time; the request may have arrived.
     TimedOut,
+    /// The certificate of one side was refused by the other: no connection comes about, however often it is tried.
+    Untrusted,
     /// 401: credentials refused, also after a new login.
     Unauthorized,
     /// 403: the role does not suffice.
@@ -64,6 +66,7 @@ impl CloudError {
             | CloudErrorKind::TooManyRequests
             | CloudErrorKind::Server => true,
             CloudErrorKind::Configuration
+            | CloudErrorKind::Untrusted
             | CloudErrorKind::Unauthorized
             | CloudErrorKind::Forbidden
             | CloudErrorKind::NotFound

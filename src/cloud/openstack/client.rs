@@ -36,6 +36,9 @@ fn certified(builder: reqwest::ClientBuilder, tls: &Tls) -> CloudResult<reqwest:
     if let Some(path) = tls.authorities.as_ref().filter(|_| tls.verify) {
         let bundle = Certificate::from_pem_bundle(&read(path)?)
             .map_err(|error| unusable(format!("`{}` holds no certificates in PEM", path.display()), error))?;
+        if bundle.is_empty() {
+            return Err(configuration(format!("`{}` holds no certificates in PEM", path.display())));
+        }
         builder = builder.tls_built_in_root_certs(false);
         for certificate in bundle {
             builder = builder.add_root_certificate(certificate);

@@ -1,5 +1,6 @@
 //! Answers and broken connections as [`CloudError`]s: the service's own words, its request id, and no secret.
 
+use std::error::Error;
 use std::time::Duration;
 
 use jiff::fmt::rfc2822;
@@ -70,7 +71,9 @@ pub(super) fn scrub<'a>(text: &str, secrets: impl IntoIterator<Item = &'a Secret
 
 /// How a request failed that got no answer.
 pub(super) fn without_answer(error: &reqwest::Error) -> Failed {
-    if error.is_connect() {
+    if refused_certificate(error).is_some() {
+        Failed::Untrusted
+    } else if error.is_connect() {
         Failed::NotSent
     } else if error.is_timeout() {
         Failed::TimedOut
@@ -79,9 +82,62 @@ pub(super) fn without_answer(error: &reqwest::Error) -> Failed {
     }
 }
 
+/// Whose certificate stands in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Certificate {
+    /// The service's: we refused it.
+    Theirs,
+    /// Ours, or that we have none: the service refused it.
+    Ours,
+}
+
+/// Whether a certificate stands in the way, told from the type of what lies at the bottom.
+fn refused_certificate(error: &reqwest::Error) -> Option<Certificate> {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        // `source` of an `io::Error` leads past what it wraps.
+        let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = wrapped.and_then(|wrapped| wrapped.downcast_ref::<rustls::Error>()).or(cause.downcast_ref());
+        if let Some(found) = tls.and_then(whose) {
+            return Some(found);
+        }
+        next = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => cause.source(),
+        };
+    }
+    None
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the errors and alerts of TLS are not ours to list")]
+fn whose(error: &rustls::Error) -> Option<Certificate> {
+    use rustls::AlertDescription as Alert;
+    match error {
+        rustls::Error::InvalidCertificate(_) => Some(Certificate::Theirs),
+        rustls::Error::AlertReceived(
+            Alert::CertificateRequired
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA,
+        ) => Some(Certificate::Ours),
+        _ => None,
+    }
+}
+
 /// The error for a request that got no answer.
 pub(super) fn unanswered(operation: &str, error: reqwest::Error) -> CloudError {
     let timed_out = error.is_timeout();
+    if let Some(whose) = refused_certificate(&error) {
+        let message = match whose {
+            Certificate::Theirs => "the service's certificate is not trusted",
+            Certificate::Ours => "the service wants another certificate of ours",
+        };
+        let source: Option<Box<dyn Error + Send + Sync>> = Some(Box::new(error.without_url()));
+        return CloudError { source, ..CloudError::new(CloudErrorKind::Untrusted, operation, message) };
+    }
     let (kind, message) = match (timed_out, error.is_connect()) {
         (true, true) => (CloudErrorKind::Unreachable, "no connection in time"),
         (true, false) => (CloudErrorKind::TimedOut, "no answer in time"),

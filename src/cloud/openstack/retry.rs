@@ -49,6 +49,8 @@ pub(super) enum Failed {
     Status(u16),
     /// No connection was made: the request was not sent.
     NotSent,
+    /// A certificate was refused: the request was not sent, and the next one will not be.
+    Untrusted,
     /// The connection broke after the request may have been sent.
     Broken,
     /// No answer in time; the request may have been sent.
@@ -83,7 +85,7 @@ pub(super) fn next(
 fn attempts(pace: &Pace, failed: Failed) -> u32 {
     match failed {
         Failed::TimedOut => pace.attempts.min(2),
-        Failed::Status(_) | Failed::NotSent | Failed::Broken => pace.attempts,
+        Failed::Status(_) | Failed::NotSent | Failed::Untrusted | Failed::Broken => pace.attempts,
     }
 }
 
@@ -115,6 +117,7 @@ mod tests {
             assert!(!repeats(Repeat::UnlessItArrived, failed), "{failed:?}");
             assert!(repeats(Repeat::Always, failed), "{failed:?}");
         }
+        assert!(!repeats(Repeat::Always, Failed::Untrusted));
         for status in [400, 401, 403, 404, 409, 501] {
             assert!(!repeats(Repeat::Always, Failed::Status(status)), "{status}");
         }

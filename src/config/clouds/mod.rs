@@ -126,8 +126,13 @@ fn tls(settings: &Settings, environment: &Environment, notes: &mut Vec<String>) 
         |key: &str| -> Result<_, CloudsError> { Ok(settings.text(key)?.map(|(path, _)| environment.expand(&path))) };
     let cacert = path("cacert")?;
     let verify = verify && !insecure;
+    if !verify {
+        notes.push(
+            "certificates are not checked: whoever is between here and the cloud can read the password".to_owned(),
+        );
+    }
     if cacert.is_some() && !verify {
-        notes.push("`cacert` has no effect: certificates are not checked".to_owned());
+        notes.push("`cacert` has no effect then".to_owned());
     }
     let key = path("key")?;
     let client = path("cert")?.map(|certificate| ClientCertificate { certificate, key });
