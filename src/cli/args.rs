@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use super::{assess, completions, control, demo, inventory, lab, man, plan, report, run, schema, show, status};
+use super::{
+    assess, completions, control, demo, diff, inventory, lab, man, marks, plan, report, run, schema, show, status,
+};
 
 /// Rolling remediation for OpenStack compute fleets: planned, proven, resumable
 ///
@@ -106,12 +108,16 @@ pub enum Command {
     Assess(assess::AssessArgs),
     /// Show a rollout for review
     Show(show::ShowArgs),
+    /// Compare two rollouts, or a rollout with the region: what changed and whether it matters
+    Diff(diff::DiffArgs),
     /// Run a rollout, or look what it would do (`--dry-run`)
     Run(run::RunArgs),
     /// Go on with a run where its last process left it
     Resume(run::ResumeArgs),
     /// Give back what a run holds: untouched hosts as they were, half-done ones stay quarantined
     Abandon(run::AbandonArgs),
+    /// List hosts that carry the mark of a run; with `--release` give back those whose run is gone
+    Marks(marks::MarksArgs),
     /// Show where a run stands, what each host does and what waits
     Status(status::StatusArgs),
     /// List runs, newest first

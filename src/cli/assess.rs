@@ -59,7 +59,7 @@ struct Assessment<'a> {
 /// Assesses and prints.
 pub fn run(args: &AssessArgs, session: &Session) -> Result<Exit, CommandError> {
     let as_json = session.json("assess")?;
-    let remedy = files::remedy(&args.remedy)?;
+    let remedy = files::remedy(&args.remedy, session.err)?;
     let region = region::obtain(&args.region, &remedy, session)?;
     region::check_names(&region, &args.host)?;
     let wanted = |host: &HostName| args.host.is_empty() || args.host.contains(host);

@@ -9,7 +9,8 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::session::Session;
 use super::{
-    assess, completions, control, demo, inventory, lab, log, man, output, plan, report, run, schema, show, status,
+    assess, completions, control, demo, diff, inventory, lab, log, man, marks, output, plan, report, run, schema, show,
+    status,
 };
 use crate::journal::Request;
 
@@ -41,9 +42,11 @@ fn dispatch(command: &Command, session: &Session) -> Result<Exit, CommandError> 
         Command::Plan(args) => plan::run(args, session),
         Command::Assess(args) => assess::run(args, session),
         Command::Show(args) => show::run(args, session),
+        Command::Diff(args) => diff::run(args, session),
         Command::Run(args) => run::begin(args, session),
         Command::Resume(args) => run::resume(args, session),
         Command::Abandon(args) => run::abandon(args, session),
+        Command::Marks(args) => marks::run(args, session),
         Command::Status(args) => status::run(args, session),
         Command::Runs => status::runs(session),
         Command::Report(args) => report::run(args, session),

@@ -3,17 +3,22 @@
 use std::path::Path;
 
 use super::error::CommandError;
-use super::output::Source;
+use super::output::{Source, tell};
 use crate::config;
 use crate::config::shipped::{self, POLICIES, REMEDIES, Shipped};
 use crate::model::{Policy, Region};
 use crate::plan::Rollout;
-use crate::remedy::Remedy;
+use crate::remedy::{Remedy, lint};
+use crate::report::{Style, printable};
 
-/// The remedy of that name, or in that file.
-pub fn remedy(name: &str) -> Result<Remedy, CommandError> {
+/// The remedy of that name, or in that file. What makes it less sure than it looks is told as warnings.
+pub fn remedy(name: &str, style: Style) -> Result<Remedy, CommandError> {
     let (file, text) = named(name, "remedy", REMEDIES)?;
-    Ok(config::read_remedy(&file, &text)?)
+    let remedy = config::read_remedy(&file, &text)?;
+    for mistake in lint(&remedy) {
+        tell(format!("{} {}: {}\n", style.yellow("warning:"), printable(&file), printable(&mistake.to_string())));
+    }
+    Ok(remedy)
 }
 
 /// The policy of that name, or in that file.

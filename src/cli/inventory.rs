@@ -37,7 +37,7 @@ pub fn run(args: &InventoryArgs, session: &Session) -> Result<Exit, CommandError
     args.output.check()?;
     let mut packages = BTreeSet::new();
     for name in REMEDIES.iter().map(|shipped| shipped.name).chain(args.remedy.iter().map(String::as_str)) {
-        packages.extend(files::remedy(name)?.package_names());
+        packages.extend(files::remedy(name, session.err)?.package_names());
     }
     let packages: Vec<String> = packages.into_iter().collect();
     let region = store::block_on(region::take(session, &packages, !args.no_hosts))?;

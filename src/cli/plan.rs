@@ -66,7 +66,7 @@ pub enum UnknownArg {
 /// Plans, writes the rollout and tells about it.
 pub fn run(args: &PlanArgs, session: &Session) -> Result<Exit, CommandError> {
     args.output.check()?;
-    let remedy = files::remedy(&args.remedy)?;
+    let remedy = files::remedy(&args.remedy, session.err)?;
     let policy = files::policy(&args.policy)?;
     let configuration = session.configuration()?;
     let region = region::obtain(&args.region, &remedy, session)?;

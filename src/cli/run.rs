@@ -101,6 +101,9 @@ pub fn begin(args: &RunArgs, session: &Session) -> Result<Exit, CommandError> {
         region::check_same(&rollout, ports.cloud.region())?;
         // Facts of hosts are not asked for again: each step looks for itself before it changes anything.
         let region = region::snapshot(ports.cloud.as_ref(), None, &[], 1, ports.clock.now()).await?;
+        for difference in super::diff::refuse_stale(&rollout, &region, args.engine.take_over)? {
+            tell(format!("{} {}\n", session.err.yellow("changed since it was planned:"), printable(&difference)));
+        }
         if !args.dry_run {
             confirm(&rollout, &args.approval, session)?;
         }
@@ -200,7 +203,7 @@ fn engine(ports: Ports, dry: bool, args: &EngineArgs, session: &Session) -> Resu
         if dry { Arc::new(crate::journal::memory::MemoryJournal::default()) } else { Arc::new(store::open(session)?) };
     let runner =
         Runner { host: session.host_name(), pid: std::process::id(), version: env!("CARGO_PKG_VERSION").to_owned() };
-    let settings = DriveSettings { poll: args.poll.get(), ..DriveSettings::default() };
+    let settings = DriveSettings { poll: args.poll.get() };
     Ok(Engine { ports, journal, runner, settings, take_over: args.take_over })
 }
 

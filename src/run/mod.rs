@@ -9,6 +9,7 @@ pub mod event;
 mod execute;
 mod host;
 mod limits;
+pub mod marks;
 mod room;
 mod schedule;
 mod state;

@@ -60,7 +60,7 @@ fn a_wrong_password_is_refused_and_not_repeated() {
     let stand = Stand::new();
     stand.edit("clouds.yaml", super::stand::PASSWORD, "wrong-horse");
     let told = stand.run(&INVENTORY);
-    told.said(7, &["error: log in at URL/identity/v3/auth/tokens", "401", "hint: check user, password"]);
+    told.said(7, &["error: log in at URL/identity/v3/auth/tokens", "401", "hint: check the user"]);
     assert!(!told.err.contains("wrong-horse"), "{}", told.err);
     assert!(!stand.path("region.json").exists());
     assert_eq!(stand.log.requests(), ["POST /identity/v3/auth/tokens"]);
@@ -79,17 +79,21 @@ fn an_endpoint_that_nobody_answers_at_is_unreachable() {
     assert_eq!(stand.log.requests(), [""; 0]);
 }
 
-#[test]
-fn an_application_credential_logs_in() {
-    let stand = Stand::new();
-    let clouds = format!(
+/// A clouds.yaml that logs in by application credential.
+pub fn application_credential(stand: &Stand) -> String {
+    format!(
         "clouds:\n  sim:\n    auth_type: v3applicationcredential\n    auth:\n      auth_url: {}/identity/v3\n      \
          application_credential_id: 5b3c8f6d0d7b4a9f8e21a7c4d2f60e11\n      \
          application_credential_secret: {}-credential\n    region_name: SimOne\n",
         stand.base,
         super::stand::PASSWORD
-    );
-    stand.write("clouds.yaml", &clouds);
+    )
+}
+
+#[test]
+fn an_application_credential_logs_in() {
+    let stand = Stand::new();
+    stand.write("clouds.yaml", &application_credential(&stand));
     stand.run(&INVENTORY).said(0, &["SimOne: 4 hosts"]);
     stand.edit("clouds.yaml", "-credential\n", "-wrong\n");
     stand.run(&INVENTORY).said(7, &["401", "hint: check "]);

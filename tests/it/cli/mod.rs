@@ -4,6 +4,12 @@
 mod clouds;
 mod files;
 mod gateway;
+mod reference;
+mod region;
+mod secrets;
+mod signals;
 mod stand;
+mod state;
+mod tls;
 
 use stand::Stand;

@@ -3,21 +3,26 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use fleetmend::cloud::{Compute as _, ComputeService};
 use fleetmend::model::ProjectId;
 use fleetmend::sim::http::{self, Access};
 use fleetmend::sim::world::Timing;
-use fleetmend::sim::{Scenario, SimRegion};
+use fleetmend::sim::{Scenario, SimCloud, SimRegion};
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, Command};
 use tokio::runtime::Runtime;
 
 use super::gateway::{self, Log};
 
 /// No command of these tests takes a tenth of that; one that hangs must not hang the tests.
 const LIMIT: Duration = Duration::from_secs(180);
+
+/// How often something that is waited for is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// The region's time passes so much faster: a host takes about a second.
 const SPEED: f64 = 60.0;
@@ -103,6 +108,48 @@ impl Stand {
         format!("format: 1\nkind: config\ncloud: sim\nhosts_via: {{simulator: \"{}\"}}\n{more}", self.base)
     }
 
+    /// The simulated region itself.
+    pub fn region(&self) -> &SimRegion {
+        &self.region
+    }
+
+    /// The services as the region has them, in order of host.
+    pub fn services(&self) -> Vec<ComputeService> {
+        let mut services = self.block_on(SimCloud::new(self.region.clone()).services()).unwrap();
+        services.sort_by(|a, b| a.host.cmp(&b.host));
+        services
+    }
+
+    /// Somebody else disables the service of a host.
+    pub fn disable(&self, host: &str, reason: &str) {
+        let services = self.services();
+        let service = services.iter().find(|service| service.host.as_str() == host).unwrap();
+        let cloud = SimCloud::new(self.region.clone());
+        self.block_on(cloud.disable_service(&service.service.id, reason)).unwrap();
+    }
+
+    /// Fails unless the rollout is done: every host in service and mitigated by evidence, nothing lost.
+    #[track_caller]
+    pub fn is_remedied(&self) {
+        self.run(&["assess", "--remedy", "mds", "--check"]).said(0, &[]);
+        assert_eq!(self.region.with(|world| world.lost().to_vec()), []);
+        let out = self.services().into_iter().filter(|service| service.service.disabled_reason.is_some());
+        assert_eq!(out.map(|service| service.host).collect::<Vec<_>>(), []);
+    }
+
+    /// Looks until it is so.
+    #[track_caller]
+    pub fn until(&self, mut is_so: impl FnMut() -> bool) {
+        let looks = LIMIT.as_millis() / LOOK_EVERY.as_millis();
+        for _ in 0..looks {
+            if is_so() {
+                return;
+            }
+            self.block_on(async { tokio::time::sleep(LOOK_EVERY).await });
+        }
+        panic!("it did not come about");
+    }
+
     /// Runs `work` where the region is served.
     pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
@@ -177,6 +224,30 @@ impl Stand {
         Told { code: output.status.code(), out: self.shown(&output.stdout), err: self.shown(&output.stderr) }
     }
 
+    /// Begins a command and goes on.
+    pub fn begin(&self, arguments: &[&str]) -> Live {
+        let mut command = self.command(arguments);
+        self.block_on(async {
+            let mut child = command.spawn().unwrap();
+            let out = gather(child.stdout.take().unwrap());
+            let err = gather(child.stderr.take().unwrap());
+            Live { child, out, err }
+        })
+    }
+
+    /// Waits for the end of a command that was begun.
+    #[track_caller]
+    pub fn end(&self, mut live: Live) -> Told {
+        let status = self.block_on(async { tokio::time::timeout(LIMIT, live.child.wait()).await });
+        let code = status.expect("the command ends").unwrap().code();
+        let read = |text: Gathered| {
+            self.block_on(text.1).unwrap();
+            let bytes = text.0.lock().unwrap().clone();
+            self.shown(&bytes)
+        };
+        Told { code, out: read(live.out), err: read(live.err) }
+    }
+
     fn shown(&self, bytes: &[u8]) -> String {
         let text = String::from_utf8_lossy(bytes);
         text.replace(&self.folder().display().to_string(), "DIR").replace(&self.base, "URL")
@@ -187,5 +258,41 @@ impl Stand {
     pub fn is_untouched(&self) {
         assert_eq!(self.log.changes(), [""; 0]);
         assert_eq!(self.region.with(|world| world.changes().to_vec()), []);
+    }
+}
+
+/// What a process has written so far, and who reads it.
+type Gathered = (Arc<Mutex<Vec<u8>>>, tokio::task::JoinHandle<()>);
+
+fn gather(mut from: impl AsyncRead + Send + Unpin + 'static) -> Gathered {
+    let text = Arc::<Mutex<Vec<u8>>>::default();
+    let into = text.clone();
+    let reader = tokio::spawn(async move {
+        let mut bytes = vec![0; 4096];
+        while let Ok(read @ 1..) = from.read(&mut bytes).await {
+            into.lock().unwrap().extend_from_slice(&bytes[..read]);
+        }
+    });
+    (text, reader)
+}
+
+/// A command that runs.
+pub struct Live {
+    child: Child,
+    out: Gathered,
+    err: Gathered,
+}
+
+impl Live {
+    /// Whether it has said that on standard error.
+    pub fn has_said(&self, part: &str) -> bool {
+        String::from_utf8_lossy(&self.err.0.lock().unwrap()).contains(part)
+    }
+
+    /// Sends it a signal: `INT`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("it runs").to_string();
+        let sent = std::process::Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid]).status();
+        assert!(sent.unwrap().success());
     }
 }
