@@ -1,5 +1,7 @@
 //! The digest of a rollout: what a change ticket quotes and `run` enforces.
 
+use std::io::{BufWriter, Write};
+
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -11,10 +13,7 @@ use crate::model::Digest;
 /// Canonical means: fields in the order of their declaration, maps in order of key, no white space, as the model
 /// serializes. The digest covers the model, not the bytes of the file: YAML and JSON of one rollout have one digest.
 pub fn digest(rollout: &Rollout) -> Digest {
-    let mut hasher = Sha256::new();
-    let written = serde_json::to_writer(Hashing(&mut hasher), &Model::of(rollout));
-    debug_assert!(written.is_ok(), "the model has text keys only and hashing never fails");
-    sealed(hasher)
+    digest_of(&Model::of(rollout))
 }
 
 /// Whether the rollout still is what its digest says.
@@ -25,8 +24,11 @@ pub fn verify_digest(rollout: &Rollout) -> bool {
 /// SHA-256 over the canonical JSON of any value of the model, as `sha256:<hex>`.
 pub fn digest_of(value: &impl Serialize) -> Digest {
     let mut hasher = Sha256::new();
-    let written = serde_json::to_writer(Hashing(&mut hasher), value);
-    debug_assert!(written.is_ok(), "the model has text keys only and hashing never fails");
+    // A serializer writes a few bytes at a time.
+    let mut writer = BufWriter::with_capacity(BUFFER, Hashing(&mut hasher));
+    let written = serde_json::to_writer(&mut writer, value).is_ok() && writer.flush().is_ok();
+    drop(writer);
+    debug_assert!(written, "the model has text keys only and hashing never fails");
     sealed(hasher)
 }
 
@@ -40,10 +42,13 @@ fn hex_digit(nibble: u8) -> char {
     char::from_digit(u32::from(nibble), 16).unwrap_or('0')
 }
 
-/// Small writes gathered: a serializer writes a few bytes at a time.
+/// Bytes that are gathered before they are hashed: what a first-level cache holds with room to spare.
+const BUFFER: usize = 16 * 1024;
+
+/// What is written is hashed.
 struct Hashing<'a>(&'a mut Sha256);
 
-impl std::io::Write for Hashing<'_> {
+impl Write for Hashing<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.update(bytes);
         Ok(bytes.len())

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::census::Census;
 use super::layout::Layout;
 use super::select::Selection;
 use super::space::{Need, Space};
@@ -73,8 +74,8 @@ struct Leaver<'a> {
 
 impl<'a> Fleet<'a> {
     /// The problem behind a selection.
-    pub(super) fn of(region: &'a Region, selection: &Selection<'a>, policy: &Policy) -> Self {
-        let layout = Arc::new(Layout::of(region));
+    pub(super) fn of(region: &'a Region, census: &Census<'a>, selection: &Selection<'a>, policy: &Policy) -> Self {
+        let layout = Arc::new(Layout::of(census, &region.groups));
         let mut fleet = Self {
             space: Space::empty(Arc::clone(&layout)),
             hosts: selection.hosts.iter().filter_map(|host| layout.host(&host.host)).collect(),
@@ -98,11 +99,9 @@ impl<'a> Fleet<'a> {
             requirements: Vec::new(),
             layout,
         };
-        fleet.region_hosts = region.hosts.iter().collect();
-        fleet.region_hosts.sort_by(|a, b| a.host.cmp(&b.host));
-        fleet.region_hosts.dedup_by(|a, b| a.host == b.host);
-        fleet.fill(region);
-        fleet.add_leavers(selection, &policy.estimate);
+        fleet.region_hosts.clone_from(&census.hosts);
+        fleet.fill(census);
+        fleet.add_leavers(census, selection, &policy.estimate);
         for name in &selection.bystanders {
             if let Some(host) = fleet.layout.host(name) {
                 fleet.bystander[host as usize] = true;
@@ -117,20 +116,20 @@ impl<'a> Fleet<'a> {
         fleet
     }
 
-    fn fill(&mut self, region: &Region) {
-        for instance in &region.instances {
-            let Some(host) = instance.host.as_ref().and_then(|name| self.layout.host(name)) else { continue };
-            let amounts = self.layout.known_amounts(&instance.resources);
+    fn fill(&mut self, census: &Census<'a>) {
+        for (number, host) in census.housed() {
+            let instance = &census.instances[number as usize];
             let group = instance.group.as_ref().and_then(|group| self.layout.group(group));
-            self.space.take(host, &Need { amounts: &amounts, group, from: host, zone: None, traits: None });
+            let amounts = census.amounts(number);
+            self.space.take(host, &Need { amounts, group, from: host, zone: None, traits: None });
         }
     }
 
-    fn add_leavers(&mut self, selection: &Selection<'a>, estimate: &Estimate) {
+    fn add_leavers(&mut self, census: &Census<'a>, selection: &Selection<'a>, estimate: &Estimate) {
         let mut requirements: BTreeMap<&[String], u32> = BTreeMap::new();
-        for (name, instances) in &selection.leaving {
-            let Some(home) = self.layout.host(name) else { continue };
-            for instance in instances {
+        for (home, instances) in &selection.leaving {
+            for place in instances {
+                let instance = &census.instances[*place as usize];
                 let number = u32::try_from(self.instances.len()).unwrap_or(u32::MAX);
                 let next = u32::try_from(self.requirements.len()).unwrap_or(u32::MAX);
                 let requirement = self.layout.trait_sets_with(&instance.traits).map(|sets| {
@@ -139,7 +138,7 @@ impl<'a> Fleet<'a> {
                         next
                     })
                 });
-                self.amounts.extend(&*self.layout.known_amounts(&instance.resources));
+                self.amounts.extend(census.amounts(*place));
                 self.instances.push(Leaver {
                     instance,
                     duration: millis(estimate.move_seconds(instance.resources.memory_mb())).max(1),
@@ -148,7 +147,7 @@ impl<'a> Fleet<'a> {
                     zone: instance.pinned_zone.as_ref().map(|zone| self.layout.zone(zone).unwrap_or(u32::MAX)),
                     requirement,
                 });
-                self.leaving[home as usize].push(number);
+                self.leaving[*home as usize].push(number);
             }
         }
         for home in self.hosts.clone() {

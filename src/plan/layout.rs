@@ -4,13 +4,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{GroupId, GroupPolicy, Host, HostName, Region, Resources, ZoneName};
+use indexmap::{IndexMap, IndexSet};
+
+use super::census::{Census, dense};
+use crate::model::{Group, GroupId, GroupPolicy, Host, HostName, Resources, ZoneName};
 
 /// What no move changes.
 #[derive(Debug)]
 pub(super) struct Layout {
     classes: Vec<String>,
-    hosts: Vec<HostName>,
+    hosts: IndexSet<HostName>,
     zones: Vec<Option<ZoneName>>,
     zone_of: Vec<u32>,
     domains: Vec<Domain>,
@@ -18,7 +21,7 @@ pub(super) struct Layout {
     capacity: Vec<i64>,
     trait_sets: Vec<BTreeSet<String>>,
     trait_set_of: Vec<u32>,
-    groups: Vec<GroupRule>,
+    groups: IndexMap<GroupId, GroupRule>,
 }
 
 /// Hosts between which instances may move.
@@ -45,12 +48,10 @@ pub(super) struct GroupRule {
 type DomainKey<'a> = (Option<&'a ZoneName>, Option<&'a str>, Option<&'a str>, Vec<&'a str>);
 
 impl Layout {
-    /// Numbers everything in `region`. Hosts are numbered in order of name whatever their order in the region.
-    pub(super) fn of(region: &Region) -> Self {
-        let mut sorted: Vec<&Host> = region.hosts.iter().collect();
-        sorted.sort_by(|a, b| a.host.cmp(&b.host));
-        sorted.dedup_by(|a, b| a.host == b.host);
-        let classes = classes(region);
+    /// Numbers everything that the census and the groups name.
+    pub(super) fn of(census: &Census<'_>, groups: &[Group]) -> Self {
+        let sorted = &census.hosts;
+        let classes = census.classes.clone();
         let capacity = sorted.iter().flat_map(|host| dense(&classes, &host.capacity)).collect();
         let (zones, zone_of) = number(sorted.iter().map(|host| host.zone.clone()));
         let (trait_sets, trait_set_of) =
@@ -65,10 +66,10 @@ impl Layout {
             capacity,
             trait_sets,
             trait_set_of,
-            groups: groups(region),
+            groups: rules(groups),
         };
-        layout.split_into_domains(&sorted);
-        layout.find_tight_classes(region);
+        layout.split_into_domains(sorted);
+        layout.find_tight_classes(census);
         layout
     }
 
@@ -84,13 +85,12 @@ impl Layout {
         self.domain_of = domain_of;
     }
 
-    fn find_tight_classes(&mut self, region: &Region) {
+    fn find_tight_classes(&mut self, census: &Census<'_>) {
         let width = self.classes.len();
         let mut used = vec![0_i64; self.domains.len() * width];
-        for instance in &region.instances {
-            let Some(host) = instance.host.as_ref().and_then(|name| self.host(name)) else { continue };
+        for (instance, host) in census.housed() {
             let domain = self.domain_of[host as usize] as usize;
-            for (class, amount) in dense(&self.classes, &instance.resources).enumerate() {
+            for (class, amount) in census.amounts(instance).iter().enumerate() {
                 used[domain * width + class] += amount;
             }
         }
@@ -124,7 +124,7 @@ impl Layout {
 
     /// The number of a host.
     pub(super) fn host(&self, name: &HostName) -> Option<u32> {
-        self.hosts.binary_search(name).ok().and_then(|index| u32::try_from(index).ok())
+        self.hosts.get_index_of(name).and_then(|index| u32::try_from(index).ok())
     }
 
     /// The name of a host.
@@ -165,7 +165,7 @@ impl Layout {
 
     /// The number of a group; `None` for one that the region does not list.
     pub(super) fn group(&self, id: &GroupId) -> Option<u32> {
-        self.groups.binary_search_by(|group| group.id.cmp(id)).ok().and_then(|index| u32::try_from(index).ok())
+        self.groups.get_index_of(id).and_then(|index| u32::try_from(index).ok())
     }
 
     /// What a group asks for.
@@ -222,27 +222,6 @@ impl Layout {
     }
 }
 
-fn classes(region: &Region) -> Vec<String> {
-    let mut classes = BTreeSet::new();
-    let hosts = region.hosts.iter().map(|host| &host.capacity);
-    for resources in hosts.chain(region.instances.iter().map(|instance| &instance.resources)) {
-        for (class, _) in resources.iter() {
-            if !classes.contains(class) {
-                classes.insert(class.to_owned());
-            }
-        }
-    }
-    classes.into_iter().collect()
-}
-
-/// No amount is larger, so that sums over a region cannot overflow.
-const AMOUNT_MAX: u64 = 1 << 44;
-
-#[expect(clippy::cast_possible_wrap, reason = "amounts are at most 2^44")]
-fn dense(classes: &[String], resources: &Resources) -> impl Iterator<Item = i64> {
-    classes.iter().map(|class| resources.get(class).min(AMOUNT_MAX) as i64)
-}
-
 /// Distinct values in order, and the number of each item's value.
 fn number<T: Ord + Clone>(items: impl Iterator<Item = T>) -> (Vec<T>, Vec<u32>) {
     let items: Vec<T> = items.collect();
@@ -252,19 +231,18 @@ fn number<T: Ord + Clone>(items: impl Iterator<Item = T>) -> (Vec<T>, Vec<u32>) 
     (distinct.into_iter().collect(), numbered)
 }
 
-fn groups(region: &Region) -> Vec<GroupRule> {
-    let mut groups: Vec<GroupRule> = region
-        .groups
-        .iter()
-        .map(|group| GroupRule {
-            id: group.id.clone(),
-            policy: group.policy,
-            per_host: group.rules.max_server_per_host.unwrap_or(1).max(1),
-        })
-        .collect();
-    groups.sort_by(|a, b| a.id.cmp(&b.id));
-    groups.dedup_by(|a, b| a.id == b.id);
-    groups
+fn rules(groups: &[Group]) -> IndexMap<GroupId, GroupRule> {
+    let rule = |group: &Group| GroupRule {
+        id: group.id.clone(),
+        policy: group.policy,
+        per_host: group.rules.max_server_per_host.unwrap_or(1).max(1),
+    };
+    let mut rules: IndexMap<GroupId, GroupRule> = IndexMap::with_capacity(groups.len());
+    for group in groups {
+        rules.entry(group.id.clone()).or_insert_with(|| rule(group));
+    }
+    rules.sort_unstable_keys();
+    rules
 }
 
 /// Aggregates that say no more than a zone or a rack does: exactly the hosts of one zone, or of one rack. They must

@@ -2,6 +2,7 @@
 
 mod canary;
 mod cells;
+mod census;
 mod check;
 mod choose;
 mod diff;

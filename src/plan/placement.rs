@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use super::census::Census;
 use super::layout::Layout;
 use super::space::{Barrier, Need, Space, Trial};
 use crate::model::{GroupId, Headroom, HostName, Instance, InstanceId, Region, Resources, ZoneName};
@@ -207,7 +208,8 @@ impl Occupant {
 impl Occupancy {
     /// Each instance on the host that Nova names; no host is a target.
     pub fn of(region: &Region) -> Self {
-        let layout = Arc::new(Layout::of(region));
+        let census = Census::of(region);
+        let layout = Arc::new(Layout::of(&census, &region.groups));
         let mut occupancy = Self {
             space: Space::empty(Arc::clone(&layout)),
             occupants: BTreeMap::new(),

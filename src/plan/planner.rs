@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::census::Census;
 use super::check::check;
 use super::digest::digest;
 use super::fleet::{Fleet, seconds};
@@ -19,8 +20,9 @@ use crate::remedy::Verdict;
 
 /// Plans the whole campaign. The same input gives the same bytes, whatever the order of hosts and instances in it.
 pub fn plan(input: &PlanInput<'_>) -> Result<(Rollout, PlanReport), PlanError> {
-    let selection = select(input)?;
-    let fleet = Fleet::of(input.region, &selection, input.policy);
+    let census = Census::of(input.region);
+    let selection = select(input, &census)?;
+    let fleet = Fleet::of(input.region, &census, &selection, input.policy);
     let canaries = super::canary::canaries(&fleet);
     let swept = sweep(&fleet, &input.policy.objective, &canaries, input.seed);
     let report = report(&fleet, &swept, &canaries);
@@ -97,8 +99,7 @@ fn assemble(
     report: &PlanReport,
 ) -> Rollout {
     let schedule = &swept.tried[swept.chosen].schedule;
-    let hosts: Vec<PlannedHost> =
-        (1..).zip(&schedule.hosts).map(|(order, planned)| planned_host(input, fleet, order, planned)).collect();
+    let hosts = planned_hosts(input, fleet, &schedule.hosts);
     let names: BTreeSet<&HostName> = hosts.iter().map(|host| &host.host).collect();
     let stays = selection.stays.into_iter().filter(|stay| names.contains(&stay.host)).collect();
     let mut skipped = selection.skipped;
@@ -136,6 +137,21 @@ fn assemble(
     rollout.notes.extend(advice(&rollout));
     rollout.digest = digest(&rollout);
     rollout
+}
+
+/// Writes the hosts out, a part on each processor: copying names is most of what a large plan costs. A part that were
+/// lost would be missed by the checker.
+fn planned_hosts(input: &PlanInput<'_>, fleet: &Fleet<'_>, hosts: &[Planned]) -> Vec<PlannedHost> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let size = hosts.len().div_ceil(threads).max(1);
+    let written = |(part, hosts): (usize, &[Planned])| {
+        let numbered = hosts.iter().zip((1..).skip(part * size));
+        numbered.map(|(planned, order)| planned_host(input, fleet, order, planned)).collect::<Vec<_>>()
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = hosts.chunks(size).enumerate().map(|part| scope.spawn(move || written(part))).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
+    })
 }
 
 fn planned_host(input: &PlanInput<'_>, fleet: &Fleet<'_>, order: u32, planned: &Planned) -> PlannedHost {

@@ -1,11 +1,12 @@
 //! Which hosts are remedied, which are left alone and why, and which can take instances from the start.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use super::census::Census;
 use super::input::{PlanError, PlanInput, Scope, Unknown, UnprovenIdentity};
 use super::movability::{Affinity, Movability, movability};
 use super::rollout::{PlannedStay, SkipReason, SkippedHost};
-use crate::model::{Host, HostName, Instance, Mark, Region, ServiceState, ServiceStatus};
+use crate::model::{Host, HostName, Mark, Region, ServiceState, ServiceStatus};
 use crate::remedy::{Outcome, Verdict, VerdictKind, prospect};
 
 /// What selection found.
@@ -13,8 +14,8 @@ use crate::remedy::{Outcome, Verdict, VerdictKind, prospect};
 pub(super) struct Selection<'a> {
     /// Hosts to remedy, in order of name.
     pub(super) hosts: Vec<&'a Host>,
-    /// Instances that leave, by host, in order of id.
-    pub(super) leaving: BTreeMap<&'a HostName, Vec<&'a Instance>>,
+    /// Instances that leave, by host, in order of id; both by their number in the census.
+    pub(super) leaving: Vec<(u32, Vec<u32>)>,
     /// Instances that stay on hosts to remedy.
     pub(super) stays: Vec<PlannedStay>,
     /// Hosts left alone, in order of name.
@@ -26,16 +27,11 @@ pub(super) struct Selection<'a> {
 }
 
 /// Selects by scope, verdict, service, identity and movability.
-pub(super) fn select<'a>(input: &PlanInput<'a>) -> Result<Selection<'a>, PlanError> {
+pub(super) fn select<'a>(input: &PlanInput<'a>, census: &Census<'a>) -> Result<Selection<'a>, PlanError> {
     reject_strangers(input.region, input.scope)?;
-    let by_host = input.region.instances_by_host();
     let affinity = Affinity::of(input.region);
     let mut selection = Selection::default();
-    let mut hosts: Vec<&Host> = input.region.hosts.iter().collect();
-    hosts.sort_by(|a, b| a.host.cmp(&b.host));
-    hosts.dedup_by(|a, b| a.host == b.host);
-    for host in hosts {
-        let instances = by_host.get(&host.host).map_or(&[][..], Vec::as_slice);
+    for (number, host) in (0_u32..).zip(census.hosts.iter().copied()) {
         let verdict = input.verdicts.get(&host.host);
         let skip = reason_to_skip(host, verdict, input.scope).or_else(|| reason_not_to_reboot(host, input));
         if is_target(host, verdict, input.scope) {
@@ -43,7 +39,7 @@ pub(super) fn select<'a>(input: &PlanInput<'a>) -> Result<Selection<'a>, PlanErr
         }
         let skip = match skip {
             Some(skip) => Some(skip),
-            None => selection.sort_instances(host, instances, &affinity, input),
+            None => selection.sort_instances(number, census, &affinity, input),
         };
         match skip {
             None => selection.hosts.push(host),
@@ -62,17 +58,19 @@ impl<'a> Selection<'a> {
     /// Says of each instance whether it leaves or stays; answers why the host cannot be emptied, if so.
     fn sort_instances(
         &mut self,
-        host: &'a Host,
-        instances: &[&'a Instance],
+        number: u32,
+        census: &Census<'a>,
         affinity: &Affinity,
         input: &PlanInput<'_>,
     ) -> Option<(SkipReason, String)> {
         let mut leaving = Vec::new();
         let mut stays = Vec::new();
         let mut blocked = Vec::new();
-        for instance in instances {
+        let host = census.hosts[number as usize];
+        for place in &census.on[number as usize] {
+            let instance = &census.instances[*place as usize];
             match movability(instance, affinity, &input.policy.instances) {
-                Movability::Moves => leaving.push(*instance),
+                Movability::Moves => leaving.push((instance.id, *place)),
                 Movability::Stays { reason, handling } => stays.push(PlannedStay {
                     instance: instance.id,
                     name: instance.name.clone(),
@@ -91,9 +89,9 @@ impl<'a> Selection<'a> {
             };
             return Some((SkipReason::CannotEmpty, format!("{first}{more}")));
         }
-        leaving.sort_by_key(|instance| instance.id);
+        leaving.sort_unstable();
         stays.sort_by_key(|stay| stay.instance);
-        self.leaving.insert(&host.host, leaving);
+        self.leaving.push((number, leaving.into_iter().map(|(_, place)| place).collect()));
         self.stays.append(&mut stays);
         None
     }

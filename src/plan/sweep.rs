@@ -36,7 +36,7 @@ struct Goal<'a> {
 
 /// Attempts, so that the sum of their costs stays about the same: one costs a little for each instance, and about
 /// ten times as much for each host.
-const EFFORT: usize = 2_000_000;
+const EFFORT: usize = 1_000_000;
 
 /// Fewest and most attempts of each stage.
 const ATTEMPTS: (usize, usize) = (2, 24);

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ground::{Ground, Time};
-use super::replay::time;
+use super::ground::{Ground, Time, time};
 use crate::plan::rollout::{Bounds, Rollout};
 
 /// At least so many moves: one for each instance that leaves, and one more for each instance of the host that is
@@ -58,7 +57,7 @@ pub(super) fn bounds(rollout: &Rollout, ground: &Ground<'_>) -> Bounds {
     bounds.insert("receive".to_owned(), per(transfers, receivers * limits.migrations_per_target.max(1)));
     add_zones(&mut bounds, rollout, ground, &works);
     add_racks(&mut bounds, rollout, ground, &works);
-    if let Some(longest) = longest_group(rollout, ground, &works) {
+    if let Some(longest) = longest_group(ground, &works) {
         bounds.insert("anti-affinity-group".to_owned(), longest);
     }
     if let Some(gate) = canary(rollout, &works, slots) {
@@ -68,15 +67,11 @@ pub(super) fn bounds(rollout: &Rollout, ground: &Ground<'_>) -> Bounds {
 }
 
 fn work(rollout: &Rollout, ground: &Ground<'_>, host: usize, canary: bool) -> Work {
-    let durations: Vec<Time> = ground.leaving(host).map(|instance| duration(rollout, ground, instance)).collect();
+    let durations: Vec<Time> = ground.leaving(host).map(|instance| ground.instances[instance].duration).collect();
     let transfer: Time = durations.iter().sum();
     let longest = durations.iter().copied().max().unwrap_or(0);
     let drain = longest.max(per(transfer, rollout.policy.limits.migrations_per_source));
     Work { host, canary, out: drain + time(rollout.policy.estimate.host.as_seconds()), transfer }
-}
-
-fn duration(rollout: &Rollout, ground: &Ground<'_>, instance: usize) -> Time {
-    time(rollout.policy.estimate.move_seconds(ground.instances[instance].instance.resources.memory_mb()))
 }
 
 /// Hosts of one zone share the zone's slots, and what must stay in service.
@@ -113,11 +108,11 @@ fn add_racks(bounds: &mut BTreeMap<String, Time>, rollout: &Rollout, ground: &Gr
 }
 
 /// Members of an anti-affinity group move one after the other.
-fn longest_group(rollout: &Rollout, ground: &Ground<'_>, works: &[Work]) -> Option<Time> {
+fn longest_group(ground: &Ground<'_>, works: &[Work]) -> Option<Time> {
     let mut sums: BTreeMap<usize, Time> = BTreeMap::new();
     for instance in works.iter().flat_map(|work| ground.leaving(work.host)) {
         if let Some(group) = ground.instances[instance].group.filter(|group| ground.most_per_host(*group).is_some()) {
-            *sums.entry(group).or_default() += duration(rollout, ground, instance);
+            *sums.entry(group).or_default() += ground.instances[instance].duration;
         }
     }
     sums.into_values().max()

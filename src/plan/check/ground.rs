@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use indexmap::IndexMap;
+
 use crate::model::{
-    Group, GroupPolicy, Host, HostName, Instance, InstanceId, Region, ServiceState, ServiceStatus, ZoneName,
+    Group, GroupId, GroupPolicy, Host, HostName, Instance, InstanceId, Region, ServiceState, ServiceStatus, ZoneName,
 };
 use crate::plan::rollout::{PlannedHost, Rollout, SkipReason};
 
@@ -24,6 +26,10 @@ pub(super) struct Ground<'a> {
     pub(super) domains: usize,
     /// What cannot be read: rollout and region do not belong together.
     pub(super) mismatches: Vec<String>,
+    host_numbers: IndexMap<&'a HostName, usize>,
+    instance_numbers: IndexMap<InstanceId, usize>,
+    /// Of all instances, class by class.
+    amounts: Vec<u64>,
 }
 
 /// A host.
@@ -46,9 +52,12 @@ pub(super) struct HostView<'a> {
 /// An instance on a host.
 #[derive(Debug)]
 pub(super) struct InstanceView<'a> {
-    pub(super) instance: &'a Instance,
+    pub(super) id: InstanceId,
+    pub(super) pinned_zone: Option<&'a ZoneName>,
+    pub(super) traits: &'a [String],
     pub(super) home: usize,
-    pub(super) amounts: Vec<u64>,
+    /// How long the policy estimates that its migration takes.
+    pub(super) duration: Time,
     pub(super) group: Option<usize>,
     /// Stays on its host while that is remedied.
     pub(super) stays: bool,
@@ -70,12 +79,22 @@ impl<'a> Ground<'a> {
             classes: Vec::new(),
             domains: 0,
             mismatches: Vec::new(),
+            host_numbers: IndexMap::new(),
+            instance_numbers: IndexMap::new(),
+            amounts: Vec::new(),
         };
         ground.groups.sort_by(|a, b| a.id.cmp(&b.id));
-        let mut classes = BTreeSet::new();
-        classes.extend(region.hosts.iter().flat_map(|host| host.capacity.iter()).map(|(class, _)| class));
-        classes.extend(region.instances.iter().flat_map(|instance| instance.resources.iter()).map(|(class, _)| class));
-        ground.classes = classes.into_iter().collect();
+        let mut classes: Vec<&str> = Vec::new();
+        let hosts = region.hosts.iter().map(|host| &host.capacity);
+        for resources in hosts.chain(region.instances.iter().map(|instance| &instance.resources)) {
+            for (class, _) in resources.iter() {
+                if !classes.contains(&class) {
+                    classes.push(class);
+                }
+            }
+        }
+        classes.sort_unstable();
+        ground.classes = classes;
         ground.read_hosts(rollout, region);
         ground.read_instances(rollout, region);
         ground
@@ -88,6 +107,7 @@ impl<'a> Ground<'a> {
         let lenders: BTreeSet<&HostName> = rollout.lenders.iter().collect();
         let mut hosts: Vec<&Host> = region.hosts.iter().collect();
         hosts.sort_by(|a, b| a.host.cmp(&b.host));
+        self.host_numbers = hosts.iter().map(|host| &host.host).zip(0..).collect();
         let domains = domains(&hosts);
         self.domains = domains.iter().max().map_or(0, |last| last + 1);
         for (host, domain) in hosts.into_iter().zip(domains) {
@@ -131,7 +151,7 @@ impl<'a> Ground<'a> {
                 say(format!("{name} is planned but not in service"));
             }
         }
-        let known = |name: &HostName| self.hosts.binary_search_by(|view| view.host.host.cmp(name)).is_ok();
+        let known = |name: &HostName| self.host_numbers.contains_key(name);
         let named = rollout.hosts.iter().map(|host| &host.host).chain(&rollout.targets).chain(&rollout.lenders);
         let strangers: Vec<String> =
             named.filter(|name| !known(name)).map(|name| format!("{name} is not in the region")).collect();
@@ -140,32 +160,48 @@ impl<'a> Ground<'a> {
 
     fn read_instances(&mut self, rollout: &'a Rollout, region: &'a Region) {
         let stays: BTreeSet<InstanceId> = rollout.stays.iter().map(|stay| stay.instance).collect();
-        let mut instances: Vec<&Instance> = region.instances.iter().collect();
-        instances.sort_by_key(|instance| instance.id);
-        for instance in instances {
+        let mut instances: Vec<(InstanceId, &Instance)> =
+            region.instances.iter().map(|instance| (instance.id, instance)).collect();
+        instances.sort_by_key(|(id, _)| *id);
+        let groups: IndexMap<&GroupId, usize> = self.groups.iter().map(|group| &group.id).zip(0..).collect();
+        self.instance_numbers.reserve(instances.len());
+        self.instances.reserve(instances.len());
+        self.amounts.reserve(instances.len() * self.classes.len());
+        for (id, instance) in instances {
             let Some(home) = instance.host.as_ref().and_then(|name| self.host(name)) else { continue };
+            self.instance_numbers.insert(id, self.instances.len());
             self.hosts[home].instances.push(self.instances.len());
+            // Classes and amounts are both in order of name.
+            let mut amounts = instance.resources.iter().peekable();
+            for class in &self.classes {
+                self.amounts.push(amounts.next_if(|(name, _)| name == class).map_or(0, |(_, amount)| amount));
+            }
             self.instances.push(InstanceView {
-                instance,
+                id,
+                pinned_zone: instance.pinned_zone.as_ref(),
+                traits: &instance.traits,
                 home,
-                amounts: self.classes.iter().map(|class| instance.resources.get(class)).collect(),
-                group: instance
-                    .group
-                    .as_ref()
-                    .and_then(|id| self.groups.binary_search_by(|group| group.id.cmp(id)).ok()),
-                stays: stays.contains(&instance.id),
+                duration: time(rollout.policy.estimate.move_seconds(instance.resources.memory_mb())),
+                group: instance.group.as_ref().and_then(|id| groups.get(id).copied()),
+                stays: stays.contains(&id),
             });
         }
     }
 
+    /// What an instance has allocated, by class.
+    pub(super) fn amounts(&self, instance: usize) -> &[u64] {
+        let width = self.classes.len();
+        &self.amounts[instance * width..][..width]
+    }
+
     /// The number of a host.
     pub(super) fn host(&self, name: &HostName) -> Option<usize> {
-        self.hosts.binary_search_by(|view| view.host.host.cmp(name)).ok()
+        self.host_numbers.get(name).copied()
     }
 
     /// The number of an instance.
     pub(super) fn instance(&self, id: InstanceId) -> Option<usize> {
-        self.instances.binary_search_by_key(&id, |view| view.instance.id).ok()
+        self.instance_numbers.get(&id).copied()
     }
 
     /// The planned hosts by number, with their plan.
@@ -192,6 +228,12 @@ impl<'a> Ground<'a> {
         let group = self.groups[group];
         (group.policy == GroupPolicy::AntiAffinity).then(|| group.rules.max_server_per_host.unwrap_or(1).max(1))
     }
+}
+
+/// Milliseconds of seconds with three decimals.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "planned times are far below 2^52 ms")]
+pub(super) fn time(seconds: f64) -> Time {
+    (seconds.max(0.0) * 1000.0).round() as Time
 }
 
 /// The domain of each host: zone, cell, hypervisor type, and aggregates unless they are just a zone or a rack.

@@ -5,7 +5,9 @@
 
 mod bounds;
 mod ground;
+mod limits;
 mod replay;
+mod timeline;
 
 use super::rollout::{Certificate, Rollout};
 use crate::model::Region;

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::ground::{Ground, Time};
+use super::ground::{Ground, Time, time};
+use super::limits::Outages;
+use super::timeline::{Instant, Known, Timeline, Trip};
 use crate::model::{GroupPolicy, HostName};
 use crate::plan::rollout::{PlannedHost, PlannedMove, Rollout};
 
@@ -14,15 +16,6 @@ const MOST_FINDINGS: usize = 200;
 pub(super) struct Findings {
     pub(super) violations: Vec<String>,
     pub(super) peak_hosts_out: usize,
-}
-
-/// What happens at one time; at the same time ends come before starts, and a host starts before its moves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Instant {
-    MoveEnds(usize, usize),
-    HostReturns(usize),
-    HostLeaves(usize),
-    MoveStarts(usize, usize),
 }
 
 /// How far a host is.
@@ -40,37 +33,18 @@ pub(super) fn replay(rollout: &Rollout, ground: &Ground<'_>) -> Findings {
         books.say(mismatch.clone());
     }
     if ground.mismatches.is_empty() {
-        for (time, instant) in timeline(rollout) {
+        let timeline = Timeline::of(rollout, ground);
+        for (time, instant) in timeline.instants {
             match instant {
-                Instant::HostLeaves(host) => books.host_leaves(time, &rollout.hosts[host]),
-                Instant::MoveStarts(host, number) => books.move_starts(time, &rollout.hosts[host], number),
-                Instant::MoveEnds(host, number) => books.move_ends(&rollout.hosts[host].moves[number]),
-                Instant::HostReturns(host) => books.host_returns(time, &rollout.hosts[host]),
+                Instant::HostLeaves(host) => books.host_leaves(time, &rollout.hosts[host as usize]),
+                Instant::MoveStarts(number) => books.move_starts(&timeline.trips[number as usize]),
+                Instant::MoveEnds(number) => books.move_ends(&timeline.trips[number as usize]),
+                Instant::HostReturns(host) => books.host_returns(time, &rollout.hosts[host as usize]),
             }
         }
         books.close();
     }
-    Findings { violations: books.violations, peak_hosts_out: books.peak }
-}
-
-fn timeline(rollout: &Rollout) -> Vec<(Time, Instant)> {
-    let mut instants = Vec::new();
-    for (host, planned) in rollout.hosts.iter().enumerate() {
-        instants.push((time(planned.start_s), Instant::HostLeaves(host)));
-        instants.push((time(planned.finish_s), Instant::HostReturns(host)));
-        for (number, planned) in planned.moves.iter().enumerate() {
-            instants.push((time(planned.start_s), Instant::MoveStarts(host, number)));
-            instants.push((time(planned.finish_s), Instant::MoveEnds(host, number)));
-        }
-    }
-    instants.sort_unstable();
-    instants
-}
-
-/// Milliseconds of seconds with three decimals.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "planned times are far below 2^52 ms")]
-pub(super) fn time(seconds: f64) -> Time {
-    (seconds.max(0.0) * 1000.0).round() as Time
+    Findings { violations: books.violations, peak_hosts_out: books.outages.peak }
 }
 
 /// The books of a replay.
@@ -79,7 +53,8 @@ struct Books<'a> {
     ground: &'a Ground<'a>,
     violations: Vec<String>,
     phase: Vec<Phase>,
-    used: Vec<Vec<u64>>,
+    /// By host and class.
+    used: Vec<u64>,
     /// Where each instance is.
     at: Vec<usize>,
     /// Where each instance that is moving goes.
@@ -92,22 +67,9 @@ struct Books<'a> {
     outbound: Vec<usize>,
     inbound: Vec<usize>,
     moving: usize,
-    out: usize,
-    out_of_zone: BTreeMap<&'a str, usize>,
-    out_of_rack: BTreeMap<&'a str, usize>,
-    out_of_aggregate: BTreeMap<&'a str, usize>,
-    sizes: Sizes<'a>,
-    peak: usize,
+    outages: Outages<'a>,
     canaries_out: usize,
     gate: Time,
-}
-
-/// How many hosts zones, racks and aggregates have, and how many of those are in service.
-#[derive(Default)]
-struct Sizes<'a> {
-    zones: BTreeMap<&'a str, (usize, usize)>,
-    racks: BTreeMap<&'a str, (usize, usize)>,
-    aggregates: BTreeMap<&'a str, (usize, usize)>,
 }
 
 impl<'a> Books<'a> {
@@ -118,7 +80,7 @@ impl<'a> Books<'a> {
             ground,
             violations: Vec::new(),
             phase: vec![Phase::Untouched; hosts],
-            used: vec![vec![0; ground.classes.len()]; hosts],
+            used: vec![0; ground.classes.len() * hosts],
             at: ground.instances.iter().map(|view| view.home).collect(),
             bound_for: vec![None; ground.instances.len()],
             count: vec![0; hosts],
@@ -127,34 +89,12 @@ impl<'a> Books<'a> {
             outbound: vec![0; hosts],
             inbound: vec![0; hosts],
             moving: 0,
-            out: 0,
-            out_of_zone: BTreeMap::new(),
-            out_of_rack: BTreeMap::new(),
-            out_of_aggregate: BTreeMap::new(),
-            sizes: Sizes::default(),
-            peak: 0,
+            outages: Outages::none(&rollout.policy.limits, ground),
             canaries_out: rollout.hosts.iter().filter(|planned| planned.canary).count(),
             gate: 0,
         };
         for instance in 0..ground.instances.len() {
             books.put(instance, ground.instances[instance].home);
-        }
-        for view in &ground.hosts {
-            let in_service = usize::from(view.is_in_service());
-            let count = |sizes: &mut BTreeMap<&'a str, (usize, usize)>, key: &'a str| {
-                let (all, up) = sizes.entry(key).or_default();
-                *all += 1;
-                *up += in_service;
-            };
-            if let Some(zone) = &view.host.zone {
-                count(&mut books.sizes.zones, zone.as_str());
-            }
-            if let Some(rack) = &view.host.rack {
-                count(&mut books.sizes.racks, rack);
-            }
-            for aggregate in &view.host.aggregates {
-                count(&mut books.sizes.aggregates, aggregate);
-            }
         }
         books
     }
@@ -165,24 +105,29 @@ impl<'a> Books<'a> {
         }
     }
 
+    fn used_mut(&mut self, host: usize) -> &mut [u64] {
+        let width = self.ground.classes.len();
+        &mut self.used[host * width..][..width]
+    }
+
     fn put(&mut self, instance: usize, host: usize) {
-        let view = &self.ground.instances[instance];
-        for (used, amount) in self.used[host].iter_mut().zip(&view.amounts) {
+        let ground = self.ground;
+        for (used, amount) in self.used_mut(host).iter_mut().zip(ground.amounts(instance)) {
             *used += amount;
         }
         self.count[host] += 1;
-        if let Some(group) = view.group {
+        if let Some(group) = ground.instances[instance].group {
             *self.members.entry((group, host)).or_default() += 1;
         }
     }
 
     fn take(&mut self, instance: usize, host: usize) {
-        let view = &self.ground.instances[instance];
-        for (used, amount) in self.used[host].iter_mut().zip(&view.amounts) {
+        let ground = self.ground;
+        for (used, amount) in self.used_mut(host).iter_mut().zip(ground.amounts(instance)) {
             *used -= amount;
         }
         self.count[host] -= 1;
-        if let Some(group) = view.group {
+        if let Some(group) = ground.instances[instance].group {
             self.members.entry((group, host)).and_modify(|count| *count -= 1);
         }
     }
@@ -197,70 +142,23 @@ impl<'a> Books<'a> {
             self.say(format!("{} begins before the canary hosts are through", planned.host));
         }
         self.phase[host] = Phase::Out;
-        self.out += 1;
-        self.peak = self.peak.max(self.out);
-        let view = &self.ground.hosts[host];
-        if let Some(zone) = &view.host.zone {
-            *self.out_of_zone.entry(zone.as_str()).or_default() += 1;
-        }
-        if let Some(rack) = &view.host.rack {
-            *self.out_of_rack.entry(rack).or_default() += 1;
-        }
-        for aggregate in &view.host.aggregates {
-            *self.out_of_aggregate.entry(aggregate).or_default() += 1;
-        }
         if self.inbound[host] > 0 {
             self.say(format!("{} begins while instances are on their way to it", planned.host));
         }
-        for text in self.limits_broken(host) {
+        for text in self.outages.leaves(&self.ground.hosts[host]) {
             self.say(format!("when {} begins, {text}", planned.host));
         }
     }
 
-    /// Limits on hosts out of service that the books break with `host` out.
-    fn limits_broken(&self, host: usize) -> Vec<String> {
-        let limits = &self.rollout.policy.limits;
-        let mut broken = Vec::new();
-        let region = limits.hosts.of(self.ground.hosts.len());
-        if self.out > region {
-            broken.push(format!("{} hosts are out and the limit is {region}", self.out));
-        }
-        let view = &self.ground.hosts[host];
-        let at_most_out = |up: usize, keep: usize| up.saturating_sub(keep).max(1);
-        if let Some(zone) = &view.host.zone {
-            let (all, up) = self.sizes.zones[zone.as_str()];
-            let (out, keep) = (self.out_of_zone[zone.as_str()], limits.keep_up.per_zone);
-            let limit = limits.hosts_per_zone.of(all).min(at_most_out(up, keep));
-            if out > limit {
-                broken.push(format!("{out} hosts of zone {zone} are out and the limit is {limit}"));
-            }
-        }
-        if let (Some(rack), Some(limit)) = (&view.host.rack, limits.hosts_per_rack) {
-            let (out, limit) = (self.out_of_rack[rack.as_str()], limit.of(self.sizes.racks[rack.as_str()].0));
-            if out > limit {
-                broken.push(format!("{out} hosts of rack {rack} are out and the limit is {limit}"));
-            }
-        }
-        for aggregate in &view.host.aggregates {
-            let limit = at_most_out(self.sizes.aggregates[aggregate.as_str()].1, limits.keep_up.per_aggregate);
-            let out = self.out_of_aggregate[aggregate.as_str()];
-            if out > limit {
-                broken.push(format!("{out} hosts of aggregate {aggregate} are out and the limit is {limit}"));
-            }
-        }
-        broken
-    }
-
-    fn move_starts(&mut self, now: Time, planned: &PlannedHost, number: usize) {
-        let planned_move = &planned.moves[number];
+    fn move_starts(&mut self, trip: &Trip<'_>) {
+        let planned_move = trip.planned;
         let id = planned_move.instance;
-        let (Some(instance), Some(from), Some(to)) =
-            (self.ground.instance(id), self.ground.host(&planned_move.from), self.ground.host(&planned_move.to))
-        else {
+        let Some(Known { instance, from, to }) = trip.known else {
             self.say(format!("the move of {id} names what the region does not have"));
             return;
         };
-        if self.at[instance] != from || self.bound_for[instance].is_some() || planned_move.from != planned.host {
+        let is_planned_there = self.ground.hosts[from].planned == Some(trip.host);
+        if self.at[instance] != from || self.bound_for[instance].is_some() || !is_planned_there {
             self.say(format!("{id} is not on {} when it is to leave it", planned_move.from));
             return;
         }
@@ -270,9 +168,7 @@ impl<'a> Books<'a> {
         if self.phase[from] != Phase::Out {
             self.say(format!("{id} leaves {} while that is in service", planned_move.from));
         }
-        let seconds =
-            self.rollout.policy.estimate.move_seconds(self.ground.instances[instance].instance.resources.memory_mb());
-        if time(planned_move.finish_s) < now + (time(seconds).max(1) - 1) {
+        if trip.is_short {
             self.say(format!("the move of {id} is planned shorter than the policy estimates"));
         }
         self.check_target(instance, from, to, planned_move);
@@ -296,13 +192,15 @@ impl<'a> Books<'a> {
         if target.domain != ground.hosts[from].domain {
             self.say(format!("{id} goes to {name}, which is in another domain"));
         }
-        if view.instance.pinned_zone.as_ref().is_some_and(|zone| target.host.zone.as_ref() != Some(zone)) {
+        if view.pinned_zone.is_some_and(|zone| target.host.zone.as_ref() != Some(zone)) {
             self.say(format!("{id} goes to {name}, outside the zone that it is pinned to"));
         }
-        if let Some(missing) = view.instance.traits.iter().find(|name| !target.traits.contains(name.as_str())) {
+        if let Some(missing) = view.traits.iter().find(|name| !target.traits.contains(name.as_str())) {
             self.say(format!("{id} goes to {name}, which lacks {missing}"));
         }
-        let amounts = ground.classes.iter().zip(&view.amounts).zip(self.used[to].iter().zip(&target.capacity));
+        let width = ground.classes.len();
+        let used = &self.used[to * width..][..width];
+        let amounts = ground.classes.iter().zip(ground.amounts(instance)).zip(used.iter().zip(&target.capacity));
         let full: Vec<String> = amounts
             .filter(|((_, amount), (used, capacity))| **amount > 0 && *used + *amount > **capacity)
             .map(|((class, _), _)| format!("{id} goes to {name}, which has too little {class} for it"))
@@ -328,7 +226,7 @@ impl<'a> Books<'a> {
 
     fn check_group(&mut self, instance: usize, from: usize, to: usize, name: &HostName) {
         let Some(group) = self.ground.instances[instance].group else { return };
-        let id = self.ground.instances[instance].instance.id;
+        let id = self.ground.instances[instance].id;
         let there = self.members.get(&(group, to)).copied().unwrap_or(0);
         if self.ground.most_per_host(group).is_some_and(|most| there >= most) {
             self.say(format!("{id} goes to {name}, where its anti-affinity group has {there} already"));
@@ -362,8 +260,8 @@ impl<'a> Books<'a> {
         }
     }
 
-    fn move_ends(&mut self, planned: &PlannedMove) {
-        let Some(instance) = self.ground.instance(planned.instance) else { return };
+    fn move_ends(&mut self, trip: &Trip<'_>) {
+        let Some(Known { instance, .. }) = trip.known else { return };
         let Some(to) = self.bound_for[instance].take() else { return };
         let from = self.at[instance];
         self.take(instance, from);
@@ -389,20 +287,10 @@ impl<'a> Books<'a> {
             self.say(format!("{} is back sooner than the policy estimates", planned.host));
         }
         self.phase[host] = Phase::Done;
-        self.out -= 1;
+        self.outages.returns(&self.ground.hosts[host]);
         if planned.canary {
             self.canaries_out -= 1;
             self.gate = self.gate.max(now + time(self.rollout.policy.canary.soak.as_seconds()));
-        }
-        let view = &self.ground.hosts[host];
-        if let Some(zone) = &view.host.zone {
-            self.out_of_zone.entry(zone.as_str()).and_modify(|count| *count -= 1);
-        }
-        if let Some(rack) = &view.host.rack {
-            self.out_of_rack.entry(rack).and_modify(|count| *count -= 1);
-        }
-        for aggregate in &view.host.aggregates {
-            self.out_of_aggregate.entry(aggregate).and_modify(|count| *count -= 1);
         }
     }
 
@@ -420,7 +308,7 @@ impl<'a> Books<'a> {
             })
             .map(|instance| {
                 let host = &self.ground.hosts[self.at[instance]].host.host;
-                format!("{} ends on {host}, which is not mitigated", self.ground.instances[instance].instance.id)
+                format!("{} ends on {host}, which is not mitigated", self.ground.instances[instance].id)
             })
             .collect();
         for text in lost {

@@ -1,0 +1,83 @@
+//! One walk over the region: who is where with how much of what. Everything after it compares numbers; names and
+//! amounts of hundreds of thousands of instances lie scattered in memory, and each further walk costs as much again.
+
+use std::collections::BTreeSet;
+
+use indexmap::IndexSet;
+
+use crate::model::{Host, HostName, Instance, Region, Resources};
+
+/// Hosts and instances of a region by number.
+#[derive(Debug)]
+pub(super) struct Census<'a> {
+    /// In order of name, whatever their order in the region.
+    pub(super) hosts: Vec<&'a Host>,
+    /// As the region lists them.
+    pub(super) instances: &'a [Instance],
+    /// Resource classes in order of name.
+    pub(super) classes: Vec<String>,
+    /// Instances by host.
+    pub(super) on: Vec<Vec<u32>>,
+    /// By instance, the host that it is on.
+    homes: Vec<Option<u32>>,
+    amounts: Vec<i64>,
+}
+
+impl<'a> Census<'a> {
+    /// Numbers everything in `region`.
+    pub(super) fn of(region: &'a Region) -> Self {
+        let mut hosts: Vec<&Host> = region.hosts.iter().collect();
+        hosts.sort_by(|a, b| a.host.cmp(&b.host));
+        hosts.dedup_by(|a, b| a.host == b.host);
+        let numbers: IndexSet<&HostName> = hosts.iter().map(|host| &host.host).collect();
+        let number = |name: &HostName| numbers.get_index_of(name).and_then(|number| u32::try_from(number).ok());
+        let homes: Vec<Option<u32>> =
+            region.instances.iter().map(|instance| instance.host.as_ref().and_then(number)).collect();
+        let mut on = vec![Vec::new(); hosts.len()];
+        for (instance, home) in (0_u32..).zip(&homes) {
+            if let Some(home) = home {
+                on[*home as usize].push(instance);
+            }
+        }
+        let classes = classes(region);
+        let amounts = region.instances.iter().flat_map(|instance| dense(&classes, &instance.resources)).collect();
+        Self { hosts, instances: &region.instances, classes, on, homes, amounts }
+    }
+
+    /// What an instance has allocated, by class.
+    pub(super) fn amounts(&self, instance: u32) -> &[i64] {
+        let width = self.classes.len();
+        &self.amounts[instance as usize * width..][..width]
+    }
+
+    /// Instances that are on a host of the region, with its number.
+    pub(super) fn housed(&self) -> impl Iterator<Item = (u32, u32)> {
+        (0_u32..).zip(&self.homes).filter_map(|(instance, home)| Some((instance, (*home)?)))
+    }
+}
+
+fn classes(region: &Region) -> Vec<String> {
+    let mut classes = BTreeSet::new();
+    let hosts = region.hosts.iter().map(|host| &host.capacity);
+    for resources in hosts.chain(region.instances.iter().map(|instance| &instance.resources)) {
+        for (class, _) in resources.iter() {
+            if !classes.contains(class) {
+                classes.insert(class.to_owned());
+            }
+        }
+    }
+    classes.into_iter().collect()
+}
+
+/// No amount is larger, so that sums over a region cannot overflow.
+const AMOUNT_MAX: u64 = 1 << 44;
+
+/// Amounts in the order of `classes`. Both are in order of name, so one pass over each is enough.
+#[expect(clippy::cast_possible_wrap, reason = "amounts are at most 2^44")]
+pub(super) fn dense(classes: &[String], resources: &Resources) -> impl Iterator<Item = i64> {
+    let mut known = resources.iter().peekable();
+    classes.iter().map(move |class| {
+        while known.next_if(|(name, _)| *name < class.as_str()).is_some() {}
+        known.next_if(|(name, _)| *name == class.as_str()).map_or(0, |(_, amount)| amount.min(AMOUNT_MAX) as i64)
+    })
+}
