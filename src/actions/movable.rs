@@ -87,10 +87,7 @@ pub(super) fn fitness(server: &Server, instance: &Instance, affinity: &Affinity,
         Movability::Moves if server.locked => Fitness::Leaves(rules.locked),
         Movability::Moves if server.status == InstanceStatus::Paused => Fitness::Leaves(rules.paused),
         Movability::Moves => Fitness::Leaves(InstanceHandling::LiveMigrate),
-        Movability::Stays { .. } if rests => Fitness::Stays,
-        Movability::Stays { .. } => {
-            Fitness::Stuck("it runs: the policy would stop it in place, which is not carried out yet".to_owned())
-        }
+        Movability::Stays { .. } => Fitness::Stays,
         Movability::Blocks { why } => {
             let resize = (server.status == InstanceStatus::VerifyResize)
                 .then_some("its resize waits to be confirmed or reverted");

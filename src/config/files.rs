@@ -126,6 +126,12 @@ mod tests {
                     "f:4:53: `Mars` is not a time zone; write for example `Europe/Berlin` or `UTC`",
                     "",
                 ),
+                (
+                    "instances: {cannot_move: stop-in-place}",
+                    "f:3:26: `stop-in-place` is not carried out by this version: nothing would stop the instance before \
+                     its host's reboot and start it afterwards; use `skip-host`, or have its owner stop it",
+                    "",
+                ),
                 ("settle: 2m\nsettle: 3m", "f:4:1: `settle` is given twice", ""),
                 ("estimate: {dirty_factor: 0.2}", "f:3:26: `0.2` is not a factor between 1 and 100", ""),
                 ("limits: 5", "f:3:9: expected a mapping: `key: value`", ""),

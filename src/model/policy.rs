@@ -378,8 +378,8 @@ impl Default for InstanceRules {
     }
 }
 
-/// How an instance leaves a host, or not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+/// How an instance leaves a host, or not. What is not carried out cannot be said: a rollout never names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum InstanceHandling {
     /// Stays through the reboot; only where nothing runs.
@@ -388,10 +388,33 @@ pub enum InstanceHandling {
     LiveMigrate,
     /// Cold migration.
     ColdMigrate,
-    /// Stopped before and started after its own host's reboot.
-    StopInPlace,
     /// Its host is not touched.
     SkipHost,
+}
+
+impl<'de> Deserialize<'de> for InstanceHandling {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// What people may write, which is more than what is carried out.
+        #[derive(Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        enum Written {
+            Leave,
+            LiveMigrate,
+            ColdMigrate,
+            StopInPlace,
+            SkipHost,
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Leave => Ok(Self::Leave),
+            Written::LiveMigrate => Ok(Self::LiveMigrate),
+            Written::ColdMigrate => Ok(Self::ColdMigrate),
+            Written::SkipHost => Ok(Self::SkipHost),
+            Written::StopInPlace => Err(de::Error::custom(
+                "`stop-in-place` is not carried out by this version: nothing would stop the instance before its host's \
+                 reboot and start it afterwards; use `skip-host`, or have its owner stop it",
+            )),
+        }
+    }
 }
 
 /// What is done about a finding in nova.conf.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::digest::verify_digest;
 use super::rollout::{Note, Rollout, Severity, SkipReason};
-use crate::model::{HostName, InstanceHandling};
+use crate::model::HostName;
 
 /// The version of the file format that this code writes and understands.
 const FORMAT: u32 = 1;
@@ -27,7 +27,6 @@ pub fn lint(rollout: &Rollout) -> Vec<Note> {
 pub(super) fn advice(rollout: &Rollout) -> Vec<Note> {
     let mut notes = structure(rollout);
     notes.extend(left_vulnerable(rollout));
-    notes.extend(interrupted(rollout));
     notes.extend(what_holds(rollout));
     let policy = &rollout.policy;
     if policy.canary.hosts == 0 && rollout.hosts.len() > SMALL {
@@ -103,15 +102,6 @@ fn left_vulnerable(rollout: &Rollout) -> Vec<Note> {
         note(Severity::Warning, &rollout.region, format!("{} {stay} vulnerable: {why}", count(hosts.len(), "host")))
     };
     counts.into_iter().map(in_words).collect()
-}
-
-/// Instances that are interrupted.
-fn interrupted(rollout: &Rollout) -> Option<Note> {
-    let stopped = rollout.stays.iter().filter(|stay| stay.handling == InstanceHandling::StopInPlace).count();
-    (stopped > 0).then(|| {
-        let message = format!("{} stopped and started around their host's reboot", count(stopped, "instance"));
-        note(Severity::Warning, &rollout.region, message)
-    })
 }
 
 /// Which limit decides how long it takes.

@@ -106,9 +106,6 @@ pub fn movability(instance: &Instance, affinity: &Affinity, rules: &InstanceRule
 fn running(instance: &Instance, affinity: &Affinity, rules: &InstanceRules, handling: InstanceHandling) -> Movability {
     match handling {
         InstanceHandling::LiveMigrate | InstanceHandling::ColdMigrate => leaving(instance, affinity, rules),
-        InstanceHandling::StopInPlace => {
-            Movability::Stays { reason: StayReason::CannotMove, handling: InstanceHandling::StopInPlace }
-        }
         InstanceHandling::Leave => {
             Movability::Blocks { why: format!("it is {} and a reboot would end it", instance.status) }
         }
@@ -127,9 +124,7 @@ fn at_rest(
     reason: StayReason,
 ) -> Movability {
     match handling {
-        InstanceHandling::Leave | InstanceHandling::StopInPlace => {
-            Movability::Stays { reason, handling: InstanceHandling::Leave }
-        }
+        InstanceHandling::Leave => Movability::Stays { reason, handling },
         InstanceHandling::ColdMigrate if reason == StayReason::Stopped => leaving(instance, affinity, rules),
         InstanceHandling::ColdMigrate | InstanceHandling::LiveMigrate => {
             Movability::Blocks { why: format!("Nova cannot {} what is {}", verb(handling), instance.status) }
@@ -163,7 +158,6 @@ fn cannot_move(rules: &InstanceRules, status: &InstanceStatus, why: &str) -> Mov
 /// What a rule for instances that do not leave makes of one.
 fn by_rule(handling: InstanceHandling, reason: StayReason, status: &InstanceStatus, why: &str) -> Movability {
     match handling {
-        InstanceHandling::StopInPlace => Movability::Stays { reason, handling },
         InstanceHandling::Leave if nothing_runs(status) => Movability::Stays { reason, handling },
         InstanceHandling::LiveMigrate | InstanceHandling::ColdMigrate if reason == StayReason::Locked => {
             Movability::Moves
@@ -208,7 +202,6 @@ fn verb(handling: InstanceHandling) -> &'static str {
         InstanceHandling::Leave => "leave",
         InstanceHandling::LiveMigrate => "live-migrate",
         InstanceHandling::ColdMigrate => "cold-migrate",
-        InstanceHandling::StopInPlace => "stop-in-place",
         InstanceHandling::SkipHost => "skip-host",
     }
 }

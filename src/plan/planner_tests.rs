@@ -165,19 +165,16 @@ fn stopped_instances_stay_and_keep_their_room() {
 }
 
 #[test]
-fn an_instance_that_cannot_move_keeps_its_host_out_unless_the_policy_lets_it_stay() {
+fn an_instance_that_cannot_move_keeps_its_host_out() {
     let region = Fixture::new()
         .host("a", "z", 64)
         .host("b", "z", 64)
         .instance(1, "a", 10)
         .with_instance(|instance| instance.status = InstanceStatus::VerifyResize)
         .0;
-    let mut case = Case::of(region);
-    let rollout = case.planned();
+    let rollout = Case::of(region).planned();
     assert_eq!(skips(&rollout)["a"], SkipReason::CannotEmpty);
     assert!(rollout.skipped[0].detail.contains("VERIFY_RESIZE"), "{}", rollout.skipped[0].detail);
-    case.policy.instances.cannot_move = InstanceHandling::StopInPlace;
-    assert_eq!(case.planned().stays[0].reason, StayReason::CannotMove);
 }
 
 #[test]

@@ -81,7 +81,6 @@ pub fn handling_words(handling: InstanceHandling) -> &'static str {
         InstanceHandling::Leave => "stays as it is",
         InstanceHandling::LiveMigrate => "live migration",
         InstanceHandling::ColdMigrate => "cold migration",
-        InstanceHandling::StopInPlace => "stopped before the reboot, started after it",
         InstanceHandling::SkipHost => "its host is not touched",
     }
 }
