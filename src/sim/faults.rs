@@ -160,6 +160,15 @@ pub enum ApiFault {
     ResetAfterEffect,
 }
 
+/// How a command on a host fails on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShellFault {
+    /// The connection breaks; nothing done.
+    Dropped,
+    /// The connection breaks, but it was done.
+    DroppedAfterEffect,
+}
+
 /// Something that happens once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -201,6 +210,8 @@ pub enum What {
     Stopped(String),
     /// An instance's owner deletes it.
     Deleted(String),
+    /// An instance's owner locks it.
+    Locked(String),
     /// Somebody disables a host's service.
     Disabled(HostName),
     /// Somebody enables a host's service.
@@ -239,4 +250,6 @@ pub struct Chances {
     pub post_scriptlet: Percent,
     /// An API call fails, in any way.
     pub api: Percent,
+    /// The connection to a host breaks, before its command or after it was carried out.
+    pub shell: Percent,
 }

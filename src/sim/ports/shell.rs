@@ -10,6 +10,7 @@ use crate::host::{
     Boot, FenceOrder, HostError, HostErrorKind, HostResult, HostShell, Job, JobOrder, JobStatus, RawFacts, RebootOrder,
 };
 use crate::model::{Domain, HostIdentity, HostName, UnitName};
+use crate::sim::faults::ShellFault;
 use crate::sim::texts;
 use crate::sim::world::{JobState, ShellRefusal, SimJob, Work, World};
 
@@ -34,9 +35,17 @@ impl SimShell {
         operation: &str,
         work: impl FnOnce(&mut World) -> Result<T, ShellRefusal> + Send,
     ) -> HostResult<T> {
-        let takes = self.region.with(|world| world.shell_time(host));
+        let (takes, fault) = self.region.with(|world| (world.shell_time(host), world.shell_fault(host)));
         self.region.pass(takes).await;
-        let result = self.region.with(work);
+        let result = match fault {
+            None => self.region.with(work),
+            Some(fault) => {
+                if fault == ShellFault::DroppedAfterEffect {
+                    drop(self.region.with(work));
+                }
+                Err(ShellRefusal::Unreachable("Connection to the host closed by remote host"))
+            }
+        };
         if matches!(result, Err(ShellRefusal::Unreachable(_))) {
             self.region.pass(CONNECT_TIMEOUT).await;
         }

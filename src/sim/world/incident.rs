@@ -5,7 +5,7 @@ use rand::Rng;
 use super::agenda::Happening;
 use super::{Caller, ServiceChange, SimServer, World, later};
 use crate::model::{HostName, Percent, Resources, ServiceStatus};
-use crate::sim::faults::{ApiFault, Faults, HostFault, JobFault, MigrationFault, What, When};
+use crate::sim::faults::{ApiFault, Faults, HostFault, JobFault, MigrationFault, ShellFault, What, When};
 
 impl World {
     /// Sets what goes wrong; incidents of the beginning count from this moment.
@@ -39,6 +39,7 @@ impl World {
             What::Started(server) => self.by_owner(&server, World::start),
             What::Stopped(server) => self.by_owner(&server, World::stop),
             What::Deleted(server) => self.by_owner(&server, World::delete),
+            What::Locked(server) => self.by_owner(&server, |world, id, _| world.set_lock(id, true)),
             What::Disabled(host) => self.by_somebody(&host, ServiceStatus::Disabled),
             What::Enabled(host) => self.by_somebody(&host, ServiceStatus::Enabled),
             What::Silent(host, span) => {
@@ -61,7 +62,10 @@ impl World {
                     host.machine.unreachable_until = Some(until);
                 }
             }
-            What::PowerCut(host) => self.host_down(&host),
+            What::PowerCut(host) => {
+                self.record_change(format!("{host}: power cut"));
+                self.host_down(&host);
+            }
             What::ControlPlaneDown(span) => self.api_down_until = Some(later(self.now, span.get())),
         }
     }
@@ -80,6 +84,7 @@ impl World {
     fn by_somebody(&mut self, host: &HostName, status: ServiceStatus) {
         let Some(id) = self.hosts.get(host).map(|host| host.service.id.to_string()) else { return };
         let disabled_reason = (status == ServiceStatus::Disabled).then(|| "maintenance by somebody else".to_owned());
+        self.record_change(format!("{host}: somebody else sets its service"));
         drop(self.update_service(&id, &ServiceChange { status: Some(status), disabled_reason, forced_down: None }));
     }
 
@@ -113,6 +118,18 @@ impl World {
             4 => ApiFault::Reset,
             _ => ApiFault::ResetAfterEffect,
         })
+    }
+
+    /// How the next command on `host` fails on its way, if it does.
+    pub fn shell_fault(&mut self, host: &HostName) -> Option<ShellFault> {
+        let share = self.faults.chance.shell;
+        if share == Percent::default() {
+            return None;
+        }
+        let mut dice = self.dice("shell-fault", host.as_str(), self.commands);
+        let strikes = dice.random::<f64>() < share.fraction();
+        let after = dice.random::<bool>();
+        strikes.then_some(if after { ShellFault::DroppedAfterEffect } else { ShellFault::Dropped })
     }
 
     pub(super) fn migration_fault(
