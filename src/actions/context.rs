@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
@@ -29,6 +30,8 @@ pub struct StepContext<'a> {
     pub leaving: Option<(&'a LeavingInstance, &'a HostName)>,
     /// The intent recorded by an earlier process or attempt of this step.
     pub intent: Option<&'a Intent>,
+    /// When that intent was recorded, while what it asked for is followed; nothing where another intent took its place.
+    pub intended: Option<Timestamp>,
     /// The cloud.
     pub cloud: &'a dyn Cloud,
     /// The way to hosts.

@@ -6,12 +6,14 @@ use crate::cloud::{CloudError, CloudErrorKind};
 use crate::host::{HostError, HostErrorKind};
 use crate::run::event::{FaultScope, StepFailure};
 
-/// Decides retry, quarantine or pause; never guessed from text.
+/// Decides retry, another round, quarantine or pause; never guessed from text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorClass {
     /// Tried again later.
     Transient,
+    /// The host is not quiet: what is on it is resolved again, a few times, before the step is tried again.
+    Disquiet,
     /// Not tried again.
     Permanent,
     /// Not tried again until an operator says so; the host is left exactly as it is.
@@ -94,7 +96,8 @@ impl StepError {
     /// An operation on a host failed while doing `what`.
     pub fn host(what: impl Into<String>, source: HostError) -> Self {
         let class = match source.kind {
-            HostErrorKind::Unreachable | HostErrorKind::TimedOut | HostErrorKind::NotQuiet => ErrorClass::Transient,
+            HostErrorKind::Unreachable | HostErrorKind::TimedOut => ErrorClass::Transient,
+            HostErrorKind::NotQuiet => ErrorClass::Disquiet,
             HostErrorKind::WrongMachine
             | HostErrorKind::AccessDenied
             | HostErrorKind::HostKey

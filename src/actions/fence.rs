@@ -2,16 +2,23 @@
 //!
 //! Disabling a service does not keep an owner from starting an instance that stays.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 
 use super::facts;
-use super::look::ours;
-use super::poll::doing;
+use super::look::{ours, service_of};
+use super::poll::{Wait, doing};
 use super::quiet;
-use super::{Action, Probe, StepContext, StepError};
+use super::{Action, ErrorClass, Probe, StepContext, StepError};
 use crate::cloud::Accepted;
 use crate::host::FenceOrder;
+use crate::model::ServiceState;
 use crate::run::event::{FaultScope, Intent, StepOutput};
+
+/// Reports that prove nova-compute at work: `up` may be stale, and the first value seen may be the last word before the
+/// fence went up.
+const VALUES_SEEN: usize = 2;
 
 /// Whether nova-compute is at work, by its unit; unknown counts as at work.
 async fn is_at_work(cx: &StepContext<'_>) -> Result<bool, StepError> {
@@ -54,9 +61,12 @@ impl Action for Fence {
             let what = format!("nova-compute on {host} was stopped and is at work again");
             return Err(StepError::transient(FaultScope::Host, what));
         }
-        // What began between the look and the fence is found here; its owner must not be locked out meanwhile.
+        // What began between the look and the fence is found here. Then the engine lowers the fence and resolves the
+        // host again; after any other failure its owners must not be locked out until the next attempt.
         if let Err(error) = quiet::prove(cx, true).await {
-            set(cx, false).await?;
+            if error.class != ErrorClass::Disquiet {
+                set(cx, false).await?;
+            }
             return Err(error);
         }
         Ok(StepOutput::Done { note: "nova-compute is stopped".to_owned() })
@@ -81,10 +91,27 @@ impl Action for Unfence {
     }
 
     async fn verify(&self, cx: &StepContext<'_>, _: &Intent, _: &Accepted) -> Result<StepOutput, StepError> {
-        if is_at_work(cx).await? {
-            return Ok(StepOutput::Done { note: "nova-compute is at work".to_owned() });
+        let host = &cx.host.host;
+        if !is_at_work(cx).await? {
+            let what = format!("nova-compute on {host} was started and is not at work");
+            return Err(StepError::transient(FaultScope::Host, what));
         }
-        let what = format!("nova-compute on {} was started and is not at work", cx.host.host);
-        Err(StepError::transient(FaultScope::Host, what))
+        let mut wait = Wait::at_most(cx, cx.patience().service.get());
+        // Times of the cloud's clock, compared with one another only.
+        let mut reports = BTreeSet::new();
+        loop {
+            if let Some(seen) = wait.through_outage(service_of(cx, host).await)? {
+                reports.extend(seen.updated_at);
+                if seen.service.state == ServiceState::Up && reports.len() >= VALUES_SEEN {
+                    return Ok(StepOutput::Done { note: "nova-compute is at work".to_owned() });
+                }
+                doing(cx, "waits for nova-compute to report");
+            }
+            if !wait.again().await {
+                let limit = cx.patience().service.get().as_secs();
+                let what = format!("nova-compute on {host} does not report {limit} s after it was started");
+                return Err(StepError::permanent(FaultScope::Host, what));
+            }
+        }
     }
 }

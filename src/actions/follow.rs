@@ -27,7 +27,7 @@ const RECORDED_WITHIN: Duration = Duration::from_secs(60);
 /// How long an abort may take; libvirt needs about a second.
 const ABORTED_WITHIN: Duration = Duration::from_secs(120);
 
-/// One migration that was asked for, on its way to an end. After a crash it is followed anew, with all the patience.
+/// One migration that was asked for, on its way to an end. After a crash it has the patience that its intent leaves it.
 pub(super) struct Following<'a> {
     cx: &'a StepContext<'a>,
     leaving: &'a LeavingInstance,
@@ -35,6 +35,8 @@ pub(super) struct Following<'a> {
     asked: Asked<'a>,
     request: Option<&'a RequestId>,
     patience: Duration,
+    /// Of `patience`, what an earlier process has not used up.
+    left: Duration,
     began: Instant,
     abort_asked: Option<Instant>,
     stands: (Standing, Instant),
@@ -53,6 +55,8 @@ impl<'a> Following<'a> {
         let patience = cx.patience().of_migration(&leaving.resources);
         let rest = RECORDED_WITHIN + ABORTED_WITHIN + cx.patience().service.get() + FAILURE_WATCHED;
         let now = Instant::now();
+        let spent = cx.intended.map(|at| cx.clock.now().duration_since(at));
+        let spent = spent.and_then(|spent| Duration::try_from(spent).ok()).unwrap_or_default();
         Self {
             cx,
             leaving,
@@ -60,10 +64,11 @@ impl<'a> Following<'a> {
             asked,
             request: accepted.request.as_ref(),
             patience,
+            left: patience.saturating_sub(spent),
             began: now,
             abort_asked: None,
             stands: (Standing::Unrecorded, now),
-            wait: Wait::at_most(cx, patience.saturating_add(rest)),
+            wait: Wait::at_most(cx, patience.saturating_sub(spent).saturating_add(rest)),
         }
     }
 
@@ -128,7 +133,7 @@ impl<'a> Following<'a> {
                 return Err(self.stuck(what));
             }
             Some(_) => return Ok(()),
-            None if !lasts(self.cx, self.began, self.patience) => return Ok(()),
+            None if !lasts(self.cx, self.began, self.left) => return Ok(()),
             None => {}
         }
         if record.status == MigrationStatus::PostCopy {

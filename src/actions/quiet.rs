@@ -34,6 +34,7 @@ pub(super) async fn prove(cx: &StepContext<'_>, fenced: bool) -> Result<Quiet, S
     };
     Quiet::prove(&facts).map_err(|against| {
         let reasons: Vec<String> = against.iter().map(ToString::to_string).collect();
-        StepError::transient(FaultScope::Host, format!("{host} is not quiet")).because(reasons.join("; "))
+        StepError::new(ErrorClass::Disquiet, FaultScope::Host, format!("{host} is not quiet"))
+            .because(reasons.join("; "))
     })
 }

@@ -110,6 +110,12 @@ impl Action for Reboot {
                 doing(cx, format!("does not know yet whether the order arrived: {}", error.message));
                 Ok(Accepted::default())
             }
+            // Another boot than the one that was to end is the only refusal that is good news.
+            Err(error)
+                if error.kind == HostErrorKind::NotQuiet && boot(cx).await?.is_ok_and(|now| now.id != before) =>
+            {
+                Ok(Accepted::default())
+            }
             Err(error) => Err(StepError::host(format!("{host} refused to reboot"), error)),
         }
     }

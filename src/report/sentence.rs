@@ -213,7 +213,7 @@ fn gate_words(gate: GateName) -> &'static str {
 /// A chain of causes as one line.
 pub fn failure_words(failure: &StepFailure) -> String {
     let class = match failure.class {
-        ErrorClass::Transient | ErrorClass::Permanent => "",
+        ErrorClass::Transient | ErrorClass::Disquiet | ErrorClass::Permanent => "",
         ErrorClass::NeedsOperator => " (needs an operator)",
     };
     format!("{}{class}", failure.causes.join(": "))

@@ -269,6 +269,7 @@ impl Driver<'_> {
             memory,
             leaving: state.leaving.clone().zip(state.target.clone()),
             intent: state.intent.clone(),
+            intended: state.intended,
             poll: self.settings.poll,
         };
         let (ports, news, progress) = (self.ports.clone(), works.news.clone(), works.progress.clone());

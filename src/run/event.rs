@@ -255,6 +255,18 @@ pub enum Intent {
     },
 }
 
+impl Intent {
+    /// Whether `other` only goes on with what this one asked for.
+    pub(super) fn adopts(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Migrate { after, cold, .. }, Self::Migrate { after: other_after, cold: other_cold, .. }) => {
+                (after, cold) == (other_after, other_cold)
+            }
+            (recorded, other) => recorded == other,
+        }
+    }
+}
+
 /// What came of a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "output", rename_all = "kebab-case")]

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::driver::{DriveError, DriveSettings, Driver, Observer, RunEnd, Steer};
 use super::event::{EventKind, Outcome, Runner};
-use super::host::HostPhase;
+use super::host::{HostPhase, HostState};
 use super::state::{RunState, RunStatus};
 use super::step::{Mode, Ports};
 use crate::cloud::CloudError;
@@ -152,7 +152,34 @@ impl Engine {
         if end.outcome != Some(Outcome::Stopped) {
             return Ok(end);
         }
+        let end = self.give_up_half_done(end.state, by, observer).await?;
+        if end.outcome != Some(Outcome::Stopped) {
+            return Ok(end);
+        }
         self.give_back(end.state, observer).await
+    }
+
+    /// Quarantines the hosts whose update has begun, and carries out their aftercare.
+    async fn give_up_half_done(
+        &self,
+        state: RunState,
+        by: &str,
+        observer: &mut dyn Observer,
+    ) -> Result<RunEnd, RunError> {
+        let begun = |host: &HostState| host.phase == HostPhase::Active && host.has_begun(StepKind::Update);
+        let half_done: Vec<HostName> =
+            state.in_order().filter(|(_, host)| begun(host)).map(|(planned, _)| planned.host.clone()).collect();
+        let mut events = vec![
+            EventKind::RunResumed { runner: self.runner.clone() },
+            EventKind::StopRequested { by: format!("{by}, to abandon the run") },
+        ];
+        events.extend(half_done.into_iter().map(|host| EventKind::HostQuarantined {
+            step: StepId::of(&host, StepKind::Update.name()),
+            host,
+            reason: "the run was abandoned after its update had begun".to_owned(),
+        }));
+        let (_steer, steered) = mpsc::channel(1);
+        self.drive(state, Mode::Real, &self.journal, events, steered, observer).await
     }
 
     async fn give_back(&self, state: RunState, observer: &mut dyn Observer) -> Result<RunEnd, RunError> {
@@ -161,20 +188,14 @@ impl Engine {
         let interrupted = |source| RunError::Drive { run, source };
         driver.commit(vec![EventKind::RunResumed { runner: self.runner.clone() }]).await.map_err(interrupted)?;
         let begun = driver.state.in_order().filter(|(_, host)| host.phase == HostPhase::Active);
-        let begun: Vec<(PlannedHost, bool, bool)> = begun
-            .map(|(planned, host)| (planned.clone(), host.has_begun(StepKind::Update), host.memory().fenced))
-            .collect();
-        for (planned, changed, fenced) in begun {
+        let begun: Vec<(PlannedHost, bool)> =
+            begun.map(|(planned, host)| (planned.clone(), host.may_be_fenced())).collect();
+        for (planned, fenced) in begun {
             let host = planned.host.clone();
-            let released = if changed {
-                Err("the run was abandoned after its update had begun".to_owned())
-            } else {
-                self.release(run, &planned, fenced).await
-            };
-            let event = match released {
+            let event = match self.release(run, &planned, fenced).await {
                 Ok(()) => EventKind::HostReleased { host },
                 Err(reason) => {
-                    let step = StepId::of(&host, StepKind::Update.name());
+                    let step = StepId::of(&host, StepKind::Disable.name());
                     EventKind::HostQuarantined { host, step, reason }
                 }
             };

@@ -42,6 +42,8 @@ pub struct HostState {
     pub(super) memory: HostMemory,
     /// How often its instances were resolved.
     rounds: u32,
+    /// How often it was found not quiet.
+    disturbances: u32,
 }
 
 /// A step within a run.
@@ -59,7 +61,9 @@ pub struct StepState {
     pub avoid: BTreeSet<HostName>,
     /// The last intent that was recorded, of any attempt.
     pub intent: Option<Intent>,
-    /// Failures that were the control plane's, which count against nobody.
+    /// When that intent was recorded; one that is adopted keeps its time.
+    pub intended: Option<Timestamp>,
+    /// Failures that were the control plane's, or that sent the host back to be resolved: neither counts as an attempt.
     pub excused: u32,
 }
 
@@ -112,6 +116,7 @@ impl StepState {
             target: None,
             avoid: BTreeSet::new(),
             intent: None,
+            intended: None,
             excused: 0,
         }
     }
@@ -139,6 +144,7 @@ impl HostState {
             steps: IndexMap::new(),
             memory: HostMemory::default(),
             rounds: 0,
+            disturbances: 0,
         }
     }
 
@@ -177,8 +183,9 @@ impl HostState {
     /// Steps that nothing but limits and time keeps from starting.
     pub(super) fn ready(&self) -> impl Iterator<Item = &StepState> {
         self.steps.values().filter(|state| match state.status {
-            StepStatus::Pending => state.step.needs.iter().all(|need| self.succeeded(need)),
-            StepStatus::Retrying { .. } => true,
+            StepStatus::Pending | StepStatus::Retrying { .. } => {
+                state.step.needs.iter().all(|need| self.succeeded(need))
+            }
             StepStatus::Running { .. } | StepStatus::Succeeded(_) | StepStatus::Failed(_) => false,
         })
     }
@@ -193,6 +200,7 @@ impl HostState {
         self.since = now;
         self.why = None;
         self.rounds = 0;
+        self.disturbances = 0;
         // What a retried host was before we disabled it is known only from the first time.
         self.memory = HostMemory { service_before: self.memory.service_before.take(), ..HostMemory::default() };
         self.steps = host_steps(&planned.host, &[])
@@ -213,17 +221,39 @@ impl HostState {
             moves.push(step.id.clone());
             self.steps.insert(step.id.clone(), StepState::new(step, Some(instance.clone())));
         }
-        let again = Step {
-            id: StepId::of(host, &format!("{}/{}", StepKind::Resolve, self.rounds + 1)),
-            kind: StepKind::Resolve,
-            host: host.clone(),
-            instance: None,
-            needs: moves,
-        };
-        if let Some(fence) = self.steps.get_mut(&StepId::of(host, StepKind::Fence.name())) {
-            fence.step.needs = vec![again.id.clone()];
+        let again = self.add_step(host, StepKind::Resolve, moves);
+        if let Some(fence) = self.steps.values_mut().rfind(|state| state.step.kind == StepKind::Fence) {
+            fence.step.needs = vec![again];
         }
-        self.steps.insert(again.id.clone(), StepState::new(again, None));
+    }
+
+    /// Sends the host back to be resolved, because a step that needs it quiet found that it is not: the fence comes down
+    /// first, since nova-compute has to be at work for what leaves, and the step waits for a fence that went up again.
+    pub(super) fn go_back(&mut self, host: &HostName, disturbed: &StepId) {
+        self.disturbances += 1;
+        let lowered = self.add_step(host, StepKind::Unfence, Vec::new());
+        let resolved = self.add_step(host, StepKind::Resolve, vec![lowered]);
+        let Some(kind) = self.steps.get(disturbed).map(|state| state.step.kind) else { return };
+        let awaited =
+            if kind == StepKind::Fence { resolved } else { self.add_step(host, StepKind::Fence, vec![resolved]) };
+        if let Some(state) = self.steps.get_mut(disturbed) {
+            state.step.needs = vec![awaited];
+        }
+    }
+
+    /// How often the host was found not quiet.
+    pub(super) fn disturbances(&self) -> u32 {
+        self.disturbances
+    }
+
+    /// Adds a further step of that kind; the second is called `kind/2`.
+    fn add_step(&mut self, host: &HostName, kind: StepKind, needs: Vec<StepId>) -> StepId {
+        let count = self.steps.values().filter(|state| state.step.kind == kind).count();
+        let name = if count == 0 { kind.name().to_owned() } else { format!("{kind}/{}", count + 1) };
+        let id = StepId::of(host, &name);
+        let step = Step { id: id.clone(), kind, host: host.clone(), instance: None, needs };
+        self.steps.insert(id.clone(), StepState::new(step, None));
+        id
     }
 
     /// An instance that came back and leaves once more gets a step of its own.
@@ -242,19 +272,22 @@ impl HostState {
         self.rounds
     }
 
-    /// Adds the aftercare of a host that failed: the fence comes down unless a reboot was begun, and the reason is
-    /// written where Nova shows it. Nothing is done to a host that was never disabled by us.
+    /// Adds the aftercare of a host that failed: the fence comes down where it may be up, and the reason is written
+    /// where Nova shows it. Nothing is done to a host that was never disabled by us.
     pub(super) fn add_aftercare(&mut self, host: &HostName) {
         if !self.has_begun(StepKind::Disable) {
             return;
         }
-        let unfence = self.memory.fenced && !self.has_begun(StepKind::Reboot);
-        let kinds = [StepKind::Unfence, StepKind::Quarantine];
-        for kind in kinds.into_iter().filter(|kind| *kind != StepKind::Unfence || unfence) {
-            let id = StepId::of(host, kind.name());
-            let step = Step { id: id.clone(), kind, host: host.clone(), instance: None, needs: Vec::new() };
-            self.steps.insert(id, StepState::new(step, None));
+        if self.may_be_fenced() {
+            self.add_step(host, StepKind::Unfence, Vec::new());
         }
+        self.add_step(host, StepKind::Quarantine, Vec::new());
+    }
+
+    /// Whether nova-compute may be stopped by us: a runner that dies may have raised the fence and recorded nothing, so
+    /// that only a reboot that took place rules it out. For steps that probe.
+    pub(super) fn may_be_fenced(&self) -> bool {
+        self.has_begun(StepKind::Fence) && self.memory.boots.is_none()
     }
 
     /// Folds what a step left into what later ones know.
@@ -303,7 +336,13 @@ impl HostState {
             HostPhase::Skipped => "skipped",
             HostPhase::Quarantined => "quarantined",
             HostPhase::Active => {
-                if self.has_begun(StepKind::Return) {
+                let empties = |state: &StepState| {
+                    matches!(state.step.kind, StepKind::Resolve | StepKind::Move)
+                        && !matches!(state.status, StepStatus::Succeeded(_))
+                };
+                if self.steps.values().any(empties) {
+                    "draining"
+                } else if self.has_begun(StepKind::Return) {
                     "verifying"
                 } else if self.has_begun(StepKind::Reboot) {
                     "rebooting"

@@ -68,7 +68,9 @@ pub(super) fn for_host(state: &RunState, planned: &PlannedHost) -> Result<(), Re
 fn choose(state: &RunState, mover: &Mover, avoid: &BTreeSet<HostName>) -> Result<Choice, Refusal> {
     let rules = Rules { avoid, headroom: &state.rollout().policy.headroom };
     let occupancy = state.occupancy();
-    let to_vulnerable = mover.preferred.as_ref().is_some_and(|target| may_take_while_vulnerable(state, target));
+    // A target that failed is no preference any more, and yet says that the plan has no other room.
+    let planned = planned_target(state, &mover.from, mover.id);
+    let to_vulnerable = planned.is_some_and(|target| may_take_while_vulnerable(state, target));
     match choose_target(occupancy, mover, &rules) {
         Err(refusal) if to_vulnerable && !matches!(refusal, Refusal::GroupInFlight { .. }) => {
             choose_target(&with_vulnerable(state), mover, &rules)

@@ -27,6 +27,10 @@ const LOOKAHEAD: usize = 32;
 /// How often a host's instances are resolved before something is wrong with it: each round found more to move.
 const MAX_ROUNDS: u32 = 8;
 
+/// How often a host is resolved again because it was found not quiet behind the last look. Owners start what stays now
+/// and then; a domain that Nova does not know of, or a claim that nothing explains, is there again each time.
+const MAX_DISTURBANCES: u32 = 4;
+
 /// What is to happen next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
@@ -171,13 +175,18 @@ pub fn waiting(state: &RunState, now: Timestamp, most: usize) -> Vec<(String, Wa
 
 /// When a failed step is tried again; `None` when it is not.
 ///
-/// What the control plane did counts against nobody and is tried again for ever, at most a minute apart. Everything
-/// else that is transient has three attempts, a move five: its targets differ.
+/// What the control plane did counts against nobody and is tried again for ever, at most a minute apart. A host
+/// that is not quiet is resolved again at once, a few times. Everything else that is transient has three attempts, a move
+/// five: its targets differ.
 pub fn retry_at(state: &RunState, step: &StepId, failure: &StepFailure, now: Timestamp) -> Option<Timestamp> {
     let step = state.step(step)?;
     let attempt = step.next_attempt().saturating_sub(1);
     let counted = attempt.saturating_sub(step.excused);
     let (seconds, most) = match (failure.scope, failure.class) {
+        (_, ErrorClass::Disquiet) => {
+            let disturbances = state.hosts().get(&step.step.host).map_or(0, HostState::disturbances);
+            return (disturbances < MAX_DISTURBANCES).then_some(now);
+        }
         (FaultScope::ControlPlane, _) => return Some(now + backoff(5, step.excused, 60)),
         (_, ErrorClass::Permanent | ErrorClass::NeedsOperator) => return None,
         (FaultScope::Target, ErrorClass::Transient) => (2, 5),
@@ -436,10 +445,11 @@ impl View<'_> {
         })
     }
 
+    /// Whether a step is tried again later. One whose time has come and that does not start waits for room.
     fn has_retries(&self) -> bool {
         active(self.state)
             .flat_map(|(_, host)| host.ready())
-            .any(|step| matches!(step.status, StepStatus::Retrying { .. }))
+            .any(|step| matches!(step.status, StepStatus::Retrying { at, .. } if at > self.now))
     }
 
     /// With nothing under way, a host that waits for room waits for ever: nothing of ours will make any.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::event::{Intent, LeavingInstance, StepOutput};
@@ -47,6 +48,7 @@ pub(super) struct StepTask {
     pub memory: HostMemory,
     pub leaving: Option<(LeavingInstance, HostName)>,
     pub intent: Option<Intent>,
+    pub intended: Option<Timestamp>,
     pub poll: Duration,
 }
 
@@ -85,7 +87,7 @@ impl StepTask {
         progress: &dyn ProgressSink,
     ) -> Option<Result<StepOutput, StepError>> {
         let host = self.rollout.hosts.get(self.host)?;
-        let cx = StepContext {
+        let mut cx = StepContext {
             run: self.run,
             step: &self.step,
             attempt: self.attempt,
@@ -94,6 +96,7 @@ impl StepTask {
             memory: &self.memory,
             leaving: self.leaving.as_ref().map(|(instance, target)| (instance, target)),
             intent: self.intent.as_ref(),
+            intended: self.intended,
             cloud: ports.cloud.as_ref(),
             shell: ports.shell.as_ref(),
             clock: ports.clock.as_ref(),
@@ -118,6 +121,7 @@ impl StepTask {
             }
             Ok(Probe::Needed(intent)) => intent,
         };
+        cx.intended = None;
         self.record(news, &intent).await?;
         if self.mode == Mode::Dry {
             // To resolve is to look: what it finds is what the dry run shows.

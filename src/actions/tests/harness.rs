@@ -28,7 +28,12 @@ fn ready(kind: StepKind) -> Rig {
             rig.hold();
             rig
         }
-        StepKind::Update | StepKind::Reboot | StepKind::Unfence => Rig::held(),
+        StepKind::Update | StepKind::Reboot => Rig::held(),
+        StepKind::Unfence => {
+            let rig = Rig::held();
+            rig.lab.state().later(5, State::report);
+            rig
+        }
         StepKind::Configure => {
             let mut rig = Rig::held();
             let flag = serde_json::json!({"cpu_flag": "md-clear"});

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::region::{Fault, HOST, OTHER, State, TARGET, host, id, server};
 use super::rig::{Rig, failed};
-use crate::actions::ErrorClass::{NeedsOperator, Permanent, Transient};
+use crate::actions::ErrorClass::{Disquiet, NeedsOperator, Permanent, Transient};
 use crate::actions::Probe;
 use crate::cloud::{Allocation, CloudErrorKind, MigrationStatus};
 use crate::host::HostErrorKind;
@@ -68,10 +68,10 @@ async fn nothing_that_is_not_quiet_is_ever_rebooted() {
     for (word, disturb) in disquiets() {
         let rig = with_stay();
         disturb(&mut rig.lab.state());
-        failed(rig.run(Reboot).await, Transient, FaultScope::Host, &["compute-1 is not quiet", word]);
+        failed(rig.run(Reboot).await, Disquiet, FaultScope::Host, &["compute-1 is not quiet", word]);
         let intent = Intent::Reboot { boot: "boot-1".to_owned() };
-        failed(rig.attempt(Reboot, Some(&intent)).await, Transient, FaultScope::Host, &[word]);
-        failed(rig.apply(Reboot, &intent).await, Transient, FaultScope::Host, &[word]);
+        failed(rig.attempt(Reboot, Some(&intent)).await, Disquiet, FaultScope::Host, &[word]);
+        failed(rig.apply(Reboot, &intent).await, Disquiet, FaultScope::Host, &[word]);
         assert_eq!(rig.count("reboot"), 0, "{word}");
     }
 }
@@ -82,7 +82,7 @@ async fn all_that_speaks_against_a_reboot_is_named_at_once() {
     rig.lab.state().boot_server(2, InstanceStatus::Active);
     rig.lab.state().record(id(7), &host(OTHER), MigrationStatus::Running);
     let words = ["instance-of-vm2 is running", "Nova places instance", "migration in progress"];
-    failed(rig.run(Reboot).await, Transient, FaultScope::Host, &words);
+    failed(rig.run(Reboot).await, Disquiet, FaultScope::Host, &words);
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,7 +155,7 @@ async fn an_order_that_never_arrived_is_given_again_and_one_that_did_is_not() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_order_has_its_class() {
     for (kind, class) in [
-        (HostErrorKind::NotQuiet, Transient),
+        (HostErrorKind::NotQuiet, Disquiet),
         (HostErrorKind::WrongMachine, NeedsOperator),
         (HostErrorKind::BecomeDenied, NeedsOperator),
         (HostErrorKind::Failed, Permanent),
@@ -195,7 +195,7 @@ async fn an_owner_who_starts_what_stays_behind_the_fence_does_not_hold_the_reboo
     let mut unfenced = with_stay();
     unfenced.memory.fenced = false;
     unfenced.lab.state().vm(1).task_state = Some("powering-on".to_owned());
-    failed(unfenced.run(Reboot).await, Transient, FaultScope::Host, &["powering-on"]);
+    failed(unfenced.run(Reboot).await, Disquiet, FaultScope::Host, &["powering-on"]);
     assert_eq!(unfenced.count("reboot"), 0);
 }
 
@@ -211,7 +211,7 @@ async fn the_fence_goes_up_on_a_quiet_host_of_ours_only() {
         let rig = with_stay();
         rig.lab.state().unit = "active";
         disturb(&mut rig.lab.state());
-        failed(rig.run(Fence).await, Transient, FaultScope::Host, &[word]);
+        failed(rig.run(Fence).await, Disquiet, FaultScope::Host, &[word]);
         assert_eq!(rig.count("fence"), 0, "{word}");
     }
     let foreign = Rig::new();
@@ -221,16 +221,24 @@ async fn the_fence_goes_up_on_a_quiet_host_of_ours_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_began_while_the_fence_went_up_brings_it_down_again() {
-    let mut rig = Rig::new();
-    rig.hold();
-    let intent = rig.intent(Fence).await;
-    rig.apply(Fence, &intent).await.unwrap();
+async fn what_began_while_the_fence_went_up_is_for_the_engine_and_other_failures_bring_it_down() {
+    let fenced = || async {
+        let mut rig = Rig::new();
+        rig.hold();
+        let intent = rig.intent(Fence).await;
+        rig.apply(Fence, &intent).await.unwrap();
+        (rig, intent)
+    };
+    let (rig, intent) = fenced().await;
     let arrived = server(2, InstanceStatus::Active);
     rig.lab.state().servers.insert(arrived.id, arrived);
-    failed(rig.verify(Fence, &intent).await, Transient, FaultScope::Host, &["Nova places instance"]);
-    assert_eq!(rig.lab.state().unit, "active");
-    assert_eq!(rig.count("fence down"), 1);
+    failed(rig.verify(Fence, &intent).await, Disquiet, FaultScope::Host, &["Nova places instance"]);
+    assert_eq!(rig.lab.state().unit, "inactive");
+
+    let (rig, intent) = fenced().await;
+    rig.lab.state().fault("servers", Fault::Refused(CloudErrorKind::Server));
+    failed(rig.verify(Fence, &intent).await, Transient, FaultScope::ControlPlane, &["could not read"]);
+    assert_eq!(rig.lab.state().unit, "active", "its owners must not be locked out until the control plane is well");
 }
 
 #[tokio::test(start_paused = true)]
@@ -246,8 +254,12 @@ async fn a_fence_that_is_up_is_adopted_after_a_crash() {
 #[tokio::test(start_paused = true)]
 async fn the_fence_comes_down_once() {
     let rig = Rig::held();
+    rig.lab.state().later(5, State::report);
     rig.run(Unfence).await.unwrap();
     assert!(matches!(rig.run(Unfence).await.unwrap(), StepOutput::AlreadySo { .. }));
     assert_eq!(rig.lab.state().unit, "active");
     assert_eq!(rig.count("fence down"), 1);
+
+    let silent = Rig::held();
+    failed(silent.run(Unfence).await, Permanent, FaultScope::Host, &["does not report 600 s after it was started"]);
 }

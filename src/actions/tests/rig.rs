@@ -135,6 +135,7 @@ impl Rig {
             memory: &self.memory,
             leaving: Some((&self.leaving, &self.target)),
             intent,
+            intended: None,
             cloud: &self.lab,
             shell: &self.lab,
             clock: &self.lab,

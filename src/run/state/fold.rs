@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::super::event::{Event, EventKind, FaultScope, GateName, Outcome, StepFailure, StepOutput};
 use super::super::host::{HostPhase, HostState, StepState, StepStatus};
 use super::{Gate, IllegalTransition, RunState, RunStatus, host_of};
+use crate::actions::ErrorClass;
 use crate::model::{HostName, NewInstances, StepId};
 use crate::workflow::StepKind;
 
@@ -46,6 +47,9 @@ impl RunState {
             }
             EventKind::StepIntended { step, intent } => {
                 let state = self.running_mut(step)?;
+                if !state.intent.as_ref().is_some_and(|recorded| recorded.adopts(intent)) {
+                    state.intended = Some(event.at);
+                }
                 state.intent = Some(intent.clone());
             }
             EventKind::StepSucceeded { step, output } => self.succeed(step, output, event.at)?,
@@ -59,6 +63,7 @@ impl RunState {
                 state.add_aftercare(host);
                 // A host that the region does not list is no target anyway.
                 let _ = self.occupancy.retire(host);
+                self.forget_sickness_that_nobody_asks_about();
             }
             EventKind::HostSkipped { host, reason } => {
                 let state = self.host_mut(host)?;
@@ -221,6 +226,12 @@ impl RunState {
             released = state.step.instance;
             state.target = None;
         }
+        let goes_back = failure.class == ErrorClass::Disquiet && retry_at.is_some();
+        if goes_back {
+            // What was intended is void: the next attempt finds the host as the rounds in between leave it.
+            (state.intent, state.intended) = (None, None);
+            state.excused += 1;
+        }
         match failure.scope {
             FaultScope::ControlPlane => {
                 state.excused += 1;
@@ -228,11 +239,29 @@ impl RunState {
             }
             FaultScope::Instance | FaultScope::Host | FaultScope::Target => self.sick = None,
         }
+        if goes_back {
+            let host = host_of(id);
+            self.host_mut(&host)?.go_back(&host, id);
+        }
         if let Some(instance) = released {
             self.moves.failed += 1;
             self.occupancy.release(instance);
         }
         Ok(())
+    }
+
+    /// The control plane counts as sick until a step that it failed has tried again: with none left, another one has to
+    /// find out.
+    fn forget_sickness_that_nobody_asks_about(&mut self) {
+        let active = self.hosts.values().filter(|host| host.phase == HostPhase::Active);
+        let asks = |step: &StepState| match &step.status {
+            StepStatus::Running { .. } => step.excused > 0,
+            StepStatus::Retrying { failure, .. } => failure.scope == FaultScope::ControlPlane,
+            StepStatus::Pending | StepStatus::Succeeded(_) | StepStatus::Failed(_) => false,
+        };
+        if !active.flat_map(|host| host.steps.values()).any(asks) {
+            self.sick = None;
+        }
     }
 
     /// What a move's end means for who is where.

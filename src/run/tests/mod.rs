@@ -273,6 +273,74 @@ fn a_host_without_room_is_named_and_the_run_ends() {
 }
 
 #[test]
+fn a_host_that_is_not_quiet_goes_back_to_be_resolved_with_its_fence_down_a_few_times() {
+    let mut play = Play::of(&["a"], |_| {});
+    drain(&mut play, "a", &[]);
+    play.settle();
+    play.done("a/stage");
+    let steps = ["a/fence", "a/update", "a/configure", "a/verify-config"];
+    for step in steps {
+        play.done(step);
+        play.settle();
+    }
+    let nothing = StepOutput::Resolved { leaving: vec![], staying: vec![], differences: vec![], unplanned: vec![] };
+    let started =
+        StepOutput::Resolved { leaving: vec![leaving(1)], staying: vec![], differences: vec![], unplanned: vec![] };
+    let boot = Intent::Reboot { boot: "a".to_owned() };
+    play.tell(EventKind::StepIntended { step: StepId::new("a/reboot"), intent: boot });
+    assert_eq!(fail(&mut play, "a/reboot", ErrorClass::Disquiet, FaultScope::Host), Some(play.now));
+    play.settle();
+    assert_eq!(play.running(), ["a/unfence"]);
+    assert_eq!(play.state.hosts()[&HostName::new("a")].activity(), "draining");
+    assert_eq!(play.state.step(&StepId::new("a/reboot")).unwrap().intent, None, "nothing was ordered");
+    play.done("a/unfence");
+    play.settle();
+    assert_eq!(play.running(), ["a/resolve/2"]);
+    play.succeed("a/resolve/2", started);
+    play.settle();
+    let step = StepId::of_move(&"a".into(), id(1)).to_string();
+    assert_eq!(play.running(), [step.as_str()], "the fence waits for the move");
+    play.succeed(&step, StepOutput::Moved { to: "spare".into(), migration: None, request: None });
+    for (step, next) in [("a/resolve/3", "a/fence/2"), ("a/fence/2", "a/reboot")] {
+        play.settle();
+        play.succeed(
+            step,
+            if step.contains("resolve") { nothing.clone() } else { StepOutput::Done { note: String::new() } },
+        );
+        play.settle();
+        assert_eq!(play.running(), [next]);
+    }
+    for round in 2..=5 {
+        let again = fail(&mut play, "a/reboot", ErrorClass::Disquiet, FaultScope::Host);
+        assert_eq!(again.is_some(), round < 5, "round {round}");
+        if again.is_some() {
+            play.settle();
+            play.done(&format!("a/unfence/{round}"));
+            play.settle();
+            play.succeed(&format!("a/resolve/{}", round + 2), nothing.clone());
+            play.settle();
+            play.done(&format!("a/fence/{}", round + 1));
+            play.settle();
+        }
+    }
+    assert!(matches!(&play.decisions()[..], [Decision::Quarantine { .. }]));
+}
+
+#[test]
+fn a_fence_that_went_up_without_a_record_is_looked_for_when_its_host_fails() {
+    let mut play = Play::of(&["a"], |_| {});
+    drain(&mut play, "a", &[]);
+    play.settle();
+    play.tell(EventKind::StepIntended { step: StepId::new("a/fence"), intent: Intent::Fence { up: true } });
+    fail(&mut play, "a/stage", ErrorClass::Permanent, FaultScope::Host);
+    let (host, step) = (HostName::new("a"), StepId::new("a/stage"));
+    play.tell(EventKind::HostQuarantined { host, step, reason: "x".to_owned() });
+    assert!(!play.state.hosts()[&HostName::new("a")].memory().fenced);
+    play.settle();
+    assert!(play.running().contains(&"a/unfence".to_owned()), "{:?}", play.running());
+}
+
+#[test]
 fn a_host_that_lends_room_takes_instances_until_a_host_of_its_domain_is_done() {
     let mut play = Play::of(&["a", "b"], |rollout| {
         rollout.targets.clear();

@@ -1,17 +1,19 @@
 //! A run from its beginning to its end, dry, and cut off anywhere in between.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use fleetmend::clock::Clock;
 use fleetmend::journal::Journal;
 use fleetmend::journal::memory::MemoryJournal;
 use fleetmend::model::HostName;
 use fleetmend::plan::Scope;
-use fleetmend::run::{DriveError, Outcome, RunError};
+use fleetmend::run::{DriveError, EventKind, Outcome, RunError};
 use fleetmend::sim::Scenario;
-use fleetmend::sim::faults::Faults;
+use fleetmend::sim::faults::{Faults, MigrationFault, MigrationRule};
 use tokio::sync::mpsc;
 
-use super::stage::{Notes, Stage, moves, policy, quarantined, scenario};
+use super::stage::{Notes, Stage, moves, policy, quarantined, scenario, victim};
 
 #[tokio::test(start_paused = true)]
 async fn a_region_goes_from_vulnerable_to_proven_with_one_move_an_instance() {
@@ -77,4 +79,41 @@ async fn one_host_of_a_vulnerable_region_is_remedied_with_room_that_another_lend
     let end = stage.begin(&mut Notes::default()).await.unwrap();
     assert_eq!(end.outcome, Some(Outcome::Done), "{:?}", quarantined(&stage).await);
     stage.assert_done(&[], "lent").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_migration_that_hangs_has_no_more_patience_after_a_resume() {
+    let calm = Stage::set(&scenario(Faults::default()), policy()).await;
+    let source = HostName::new(victim(&calm));
+    let hangs = Faults {
+        migrations: vec![MigrationRule {
+            instance: None,
+            source: Some(source.clone()),
+            target: None,
+            times: Some(1),
+            fault: MigrationFault::Hang,
+        }],
+        ..Faults::default()
+    };
+    let seen = Stage::set(&scenario(hangs.clone()), policy()).await;
+    let (began, mut notes) = (seen.region.clock().now(), Notes::default());
+    seen.begin(&mut notes).await.unwrap();
+    let first = format!("{source}/move/");
+    let asked = notes
+        .0
+        .iter()
+        .find(|event| matches!(&event.kind, EventKind::StepIntended { step, .. } if step.as_str().starts_with(&first)));
+    let asked = asked.expect("an instance of it was moved").at.duration_since(began);
+
+    let stage = Stage::set(&scenario(hangs), policy()).await;
+    let killed_after = Duration::try_from(asked).unwrap() + Duration::from_secs(30);
+    let killed = tokio::time::timeout(killed_after, stage.begin(&mut Notes::default())).await;
+    assert!(killed.is_err(), "it was under way");
+    // Longer than any instance here may take.
+    tokio::time::sleep(Duration::from_secs(6 * 3600)).await;
+    let (resumed, mut notes) = (stage.region.clock().now(), Notes::default());
+    let end = stage.resume(&mut notes).await.unwrap();
+    assert_eq!(end.outcome, Some(Outcome::Done), "{:?}", quarantined(&stage).await);
+    let aborted = notes.0.iter().find(|event| matches!(event.kind, EventKind::StepFailed { .. })).unwrap();
+    assert!(aborted.at.duration_since(resumed).as_secs() < 60, "aborted at {}, resumed at {resumed}", aborted.at);
 }

@@ -7,4 +7,6 @@ mod control;
 mod course;
 mod faults;
 mod fence;
+mod fuse;
+mod simulation;
 mod stage;

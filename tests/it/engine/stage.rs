@@ -10,17 +10,19 @@ use fleetmend::journal::{Journal, PlacedRequest, Request};
 use fleetmend::model::{
     Digest, HostName, InstanceId, InstanceStatus, Limit, Mark, Policy, Region, RolloutId, RunId, ServiceStatus, Span,
 };
-use fleetmend::plan::{PlanInput, Rollout, Scope, plan};
+use fleetmend::plan::{PlanError, PlanInput, Rollout, Scope, plan};
 use fleetmend::remedy::{Remedy, Verdict, VerdictKind, assess};
 use fleetmend::run::{
-    DriveSettings, Engine, Event, EventKind, HostPhase, Observer, Outcome, Ports, RunEnd, RunError, RunState, Runner,
-    StepOutput,
+    DriveError, DriveSettings, Engine, Event, EventKind, HostPhase, Observer, Outcome, Ports, RunEnd, RunError,
+    RunState, Runner, StepOutput,
 };
 use fleetmend::sim::faults::Faults;
 use fleetmend::sim::{Scenario, SimCloud, SimRegion, SimShell};
 use fleetmend::{config, inventory};
 use tokio::sync::mpsc;
 use uuid::Uuid;
+
+use super::fuse::{Cut, Fuse};
 
 /// Keeps what happened.
 #[derive(Default)]
@@ -71,6 +73,11 @@ impl Stage {
 
     /// A region and the rollout that remedies a selection of its hosts.
     pub async fn set_for(scenario: &Scenario, policy: Policy, scope: Scope) -> Self {
+        Self::try_set(scenario, policy, scope).await.unwrap()
+    }
+
+    /// The same, unless there is no plan.
+    pub async fn try_set(scenario: &Scenario, policy: Policy, scope: Scope) -> Result<Self, PlanError> {
         let region = SimRegion::new(scenario.build(), 1.0);
         let cloud = Arc::new(SimCloud::new(Arc::clone(&region)));
         let shell = SimShell::new(Arc::clone(&region));
@@ -97,12 +104,12 @@ impl Stage {
             now: region.clock().now(),
             id: RolloutId::new(Uuid::nil()),
         };
-        let (rollout, _report) = plan(&input).unwrap();
+        let (rollout, _report) = plan(&input)?;
         let runs = |status: &InstanceStatus| matches!(status, InstanceStatus::Active | InstanceStatus::Paused);
         let alive = snapshot.instances.iter().filter(|instance| runs(&instance.status));
         let alive = alive.map(|instance| (instance.id, instance.status.clone())).collect();
         let run = RunId::new(Uuid::from_u128(1));
-        Self { region, cloud, remedy, rollout, snapshot, journal: Arc::default(), run, alive }
+        Ok(Self { region, cloud, remedy, rollout, snapshot, journal: Arc::default(), run, alive })
     }
 
     pub fn engine(&self) -> Engine {
@@ -124,6 +131,21 @@ impl Stage {
         self.engine().begin(self.run, self.rollout.clone(), &self.snapshot, steered, notes).await
     }
 
+    /// Begins the run and kills it where `burns` says so; gives its end when it came to one.
+    pub async fn begin_until(
+        &self,
+        notes: &mut Notes,
+        burns: impl FnMut(&Event) -> Cut + Send + 'static,
+    ) -> Option<RunEnd> {
+        let (_steer, steered) = mpsc::channel(1);
+        let engine = Engine { journal: Fuse::new(Arc::clone(&self.journal), Box::new(burns)), ..self.engine() };
+        match engine.begin(self.run, self.rollout.clone(), &self.snapshot, steered, notes).await {
+            Ok(end) => Some(end),
+            Err(RunError::Drive { source: DriveError::Journal(_), .. }) => None,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
     pub async fn resume(&self, notes: &mut Notes) -> Result<RunEnd, RunError> {
         let (_steer, steered) = mpsc::channel(1);
         self.engine().resume(self.run, steered, notes).await
@@ -134,7 +156,8 @@ impl Stage {
         self.journal.place_request(self.run, &placed).await.unwrap();
     }
 
-    pub async fn verdict(&self, host: &str) -> VerdictKind {
+    /// The region as it stands; nothing where the cloud does not answer.
+    pub async fn snapshot_again(&self) -> Option<Region> {
         let shell = SimShell::new(Arc::clone(&self.region));
         let order = inventory::Order {
             cloud: self.cloud.as_ref(),
@@ -143,8 +166,7 @@ impl Stage {
             parallel: 8,
             taken_at: self.region.clock().now(),
         };
-        let region = inventory::take(&order, &|_| {}).await.unwrap();
-        assess(&region.host(&host.into()).unwrap().facts, &self.remedy).verdict
+        inventory::take(&order, &|_| {}).await.ok()
     }
 
     /// Nobody was harmed, whatever happened: no guest ended by a reboot, no host rebooted twice, everything that ran
@@ -173,12 +195,14 @@ impl Stage {
     /// Every planned host but `except` is mitigated, enabled and rebooted once; no mark is left on it.
     pub async fn assert_done(&self, except: &[&str], context: &str) {
         self.assert_unharmed(context);
+        let region = self.snapshot_again().await.unwrap();
         for planned in &self.rollout.hosts {
             let name = &planned.host;
             if except.contains(&name.as_str()) {
                 continue;
             }
-            assert_eq!(self.verdict(name.as_str()).await, VerdictKind::Mitigated, "{context}: {name}");
+            let verdict = assess(&region.host(name).unwrap().facts, &self.remedy).verdict;
+            assert_eq!(verdict, VerdictKind::Mitigated, "{context}: {name}");
             self.region.with(|world| {
                 let host = world.host(name).unwrap();
                 assert_eq!(host.service.status, ServiceStatus::Enabled, "{context}: {name}");

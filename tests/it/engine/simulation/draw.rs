@@ -1,0 +1,212 @@
+//! What one seed makes: a small region, a policy, what goes wrong, and when the runner dies.
+
+use std::time::Duration;
+
+use fleetmend::model::{HostName, InstanceHandling, Limit, Percent, Policy, Span};
+use fleetmend::sim::Scenario;
+use fleetmend::sim::faults::{
+    Chances, Faults, HostFault, HostRule, Incident, JobFault, JobRule, MigrationFault, MigrationRule, What, When,
+};
+use fleetmend::sim::world::{Spread, Timing};
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+
+use super::super::fuse::Cut;
+
+/// Everything that a seed decides.
+#[derive(Debug, Clone)]
+pub(super) struct Case {
+    /// The region; nothing goes wrong until the rollout is made.
+    pub scenario: Scenario,
+    pub policy: Policy,
+    pub faults: Faults,
+    /// Deaths of the runner, one after the other.
+    pub deaths: Vec<Death>,
+}
+
+/// How a runner dies, and for how long there is none.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Death {
+    pub how: How,
+    pub gone_for: Duration,
+}
+
+/// How a runner dies.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum How {
+    /// At the so-manieth event from its start on.
+    AtEvent(u64, Cut),
+    /// This long after its start, whatever it is doing.
+    After(Duration),
+}
+
+pub(super) fn case(seed: u64) -> Case {
+    let mut dice = StdRng::seed_from_u64(seed);
+    let scenario = scenario(seed, &mut dice);
+    let policy = policy(&mut dice);
+    let faults = faults(&scenario, &mut dice);
+    let deaths = (0..dice.random_range(0..=5)).map(|_| death(&mut dice)).collect();
+    Case { scenario, policy, faults, deaths }
+}
+
+fn share(dice: &mut StdRng, often: f64, most: f64) -> Percent {
+    let percent = if dice.random_bool(often) { dice.random_range(0.0..most) } else { 0.0 };
+    Percent::new(percent).unwrap()
+}
+
+fn scenario(seed: u64, dice: &mut StdRng) -> Scenario {
+    let hosts = dice.random_range(2..=8);
+    let instances = dice.random_range(0..=(5 * hosts).min(40));
+    let seconds = Duration::from_secs;
+    Scenario {
+        empty_hosts: dice.random_range(0..=2.min(hosts - 1)),
+        zones: dice.random_range(1..=2),
+        rack_size: dice.random_range(1..=4),
+        groups: dice.random_range(0..=2),
+        mitigated: share(dice, 0.3, 40.0),
+        not_affected: share(dice, 0.1, 30.0),
+        ubuntu: share(dice, 0.2, 100.0),
+        stopped: share(dice, 0.6, 40.0),
+        paused: share(dice, 0.4, 20.0),
+        locked: share(dice, 0.1, 10.0),
+        pinned: share(dice, 0.3, 30.0),
+        timing: Timing {
+            // Minutes of firmware self-tests would only be polled through.
+            boot: Spread::between(seconds(40), seconds(90)),
+            update: Spread::between(seconds(20), seconds(60)),
+            stage: Spread::between(seconds(5), seconds(40)),
+            scheduler_sync: Span::seconds(dice.random_range(5..=120)),
+            ..Timing::default()
+        },
+        ..Scenario::sized(hosts, instances, seed)
+    }
+}
+
+fn policy(dice: &mut StdRng) -> Policy {
+    let mut policy = Policy { settle: Span::seconds(dice.random_range(0..=120)), ..Policy::default() };
+    policy.limits.hosts = Limit::at_most(dice.random_range(1..=4));
+    policy.limits.hosts_per_zone = Limit::at_most(dice.random_range(1..=3));
+    policy.limits.migrations = dice.random_range(1..=4);
+    policy.limits.migrations_per_source = dice.random_range(1..=2);
+    policy.limits.migrations_per_target = dice.random_range(1..=2);
+    policy.limits.keep_up.per_aggregate = dice.random_range(0..=1);
+    policy.canary.hosts = dice.random_range(0..=1);
+    policy.canary.soak = Span::seconds(dice.random_range(0..=60));
+    let generous = dice.random_bool(0.6);
+    policy.failure_budget.hosts = if generous { 100 } else { dice.random_range(0..=2) };
+    policy.failure_budget.per_zone = if generous { 100 } else { dice.random_range(0..=2) };
+    if dice.random_bool(0.2) {
+        policy.instances.stopped = InstanceHandling::ColdMigrate;
+    }
+    if dice.random_bool(0.3) {
+        policy.instances.locked = InstanceHandling::LiveMigrate;
+    }
+    policy.patience.migration_per_gib = Span::seconds(10);
+    policy.patience.packages = Span::seconds(900);
+    policy.patience.reboot = Span::seconds(600);
+    policy.patience.service = Span::seconds(300);
+    policy.patience.transition = Span::seconds(300);
+    policy
+}
+
+fn faults(scenario: &Scenario, dice: &mut StdRng) -> Faults {
+    let world = scenario.build();
+    let hosts: Vec<HostName> = world.hosts().map(|host| host.name.clone()).collect();
+    let instances: Vec<String> = world.all_servers().map(|server| server.name.clone()).collect();
+    let host = |dice: &mut StdRng| hosts.choose(dice).unwrap().clone();
+    let mut faults = Faults { chance: chances(dice), ..Faults::default() };
+    for _ in 0..few(dice) {
+        faults.migrations.push(MigrationRule {
+            instance: None,
+            source: dice.random_bool(0.5).then(|| host(dice)),
+            target: dice.random_bool(0.3).then(|| host(dice)),
+            times: Some(dice.random_range(1..=3)),
+            fault: migration_fault(dice),
+        });
+    }
+    for _ in 0..few(dice) {
+        let fault = match dice.random_range(0..5) {
+            0 => HostFault::NoReturn,
+            1 => HostFault::OldKernel,
+            2 => HostFault::NoCompute,
+            _ => HostFault::Late(Span::seconds(dice.random_range(10..=500))),
+        };
+        faults.hosts.push(HostRule { host: host(dice), times: Some(1), fault });
+    }
+    for _ in 0..few(dice) {
+        let fault = match dice.random_range(0..4) {
+            0 => JobFault::PreScriptlet,
+            1 => JobFault::PostScriptlet,
+            2 => JobFault::Repository,
+            _ => JobFault::Hang,
+        };
+        faults.jobs.push(JobRule { host: host(dice), package: None, times: Some(dice.random_range(1..=2)), fault });
+    }
+    for _ in 0..2 * few(dice) {
+        let when = match dice.random_range(0..5) {
+            0 => When::Start,
+            1 => When::Disabled(host(dice)),
+            2 => When::Fenced(host(dice)),
+            3 => When::RebootOrdered(host(dice)),
+            _ => When::Migrating(host(dice)),
+        };
+        let most = if when == When::Start { 1500 } else { 90 };
+        let after = Span::seconds(dice.random_range(0..=most));
+        faults.incidents.push(Incident { when, after, what: what(&hosts, &instances, dice) });
+    }
+    faults
+}
+
+/// None in most regions.
+fn few(dice: &mut StdRng) -> usize {
+    [0, 0, 0, 1, 1, 2].choose(dice).copied().unwrap()
+}
+
+fn chances(dice: &mut StdRng) -> Chances {
+    Chances { api: share(dice, 0.4, 4.0), shell: share(dice, 0.4, 4.0), ..Chances::default() }
+}
+
+fn migration_fault(dice: &mut StdRng) -> MigrationFault {
+    match dice.random_range(0..9) {
+        0 => MigrationFault::PrecheckTarget,
+        1 => MigrationFault::PrecheckSource,
+        2 => MigrationFault::Prepare,
+        3 => MigrationFault::Copy,
+        4 => MigrationFault::Hang,
+        5 => MigrationFault::HangDeaf,
+        6 => MigrationFault::AfterSwitch,
+        7 => MigrationFault::Slow(dice.random_range(2..=40)),
+        _ => MigrationFault::FalseError,
+    }
+}
+
+fn what(hosts: &[HostName], instances: &[String], dice: &mut StdRng) -> What {
+    let host = hosts.choose(dice).unwrap().clone();
+    let span = Span::seconds(dice.random_range(5..=300));
+    let Some(instance) = instances.choose(dice).cloned() else { return What::Created(host) };
+    match dice.random_range(0..15) {
+        0 | 1 => What::Created(host),
+        2..=4 => What::Started(instance),
+        5 => What::Stopped(instance),
+        6 => What::Deleted(instance),
+        7 => What::Locked(instance),
+        8 => What::Disabled(host),
+        9 => What::Enabled(host),
+        10 => What::Silent(host, span),
+        11 => What::ComputeDies(host),
+        12 => What::Unreachable(host, span),
+        13 => What::Impostor(host, span),
+        _ => What::ControlPlaneDown(span),
+    }
+}
+
+fn death(dice: &mut StdRng) -> Death {
+    let how = match dice.random_range(0..4) {
+        0 => How::AtEvent(dice.random_range(1..=60), Cut::Before),
+        1 => How::AtEvent(dice.random_range(1..=60), Cut::After),
+        _ => How::After(Duration::from_millis(dice.random_range(1..=400_000))),
+    };
+    let most = [1, 60, 60, 1200, 20_000].choose(dice).copied().unwrap();
+    Death { how, gone_for: Duration::from_millis(1000 * dice.random_range(0..=most)) }
+}

@@ -1,0 +1,170 @@
+//! What must hold at the end of a run.
+
+use std::collections::BTreeSet;
+
+use fleetmend::model::{HostName, InstanceStatus, Mark, ServiceStatus};
+use fleetmend::remedy::{VerdictKind, assess};
+use fleetmend::run::{HostPhase, RunState};
+use fleetmend::sim::faults::{Faults, HostFault, MigrationFault, What};
+use fleetmend::sim::world::World;
+
+use super::super::stage::Stage;
+use super::draw::Case;
+use super::watch::Watch;
+
+/// Looks at everything once more.
+pub(super) async fn look(stage: &Stage, case: &Case, state: &RunState, watch: &mut Watch) {
+    hosts(stage, case, state, watch);
+    instances(stage, case, watch);
+    services(stage, watch);
+    let again = fleetmend::run::load(stage.journal.as_ref(), stage.run).await.unwrap();
+    if format!("{again:?}") != format!("{state:?}") {
+        watch.say("the journal tells another state than the run had".to_owned());
+    }
+    let region = stage.snapshot_again().await;
+    for (name, host) in state.hosts().iter().filter(|(_, host)| host.phase == HostPhase::Done) {
+        let Some(verdict) = region.as_ref().and_then(|region| region.host(name)) else { continue };
+        let verdict = assess(&verdict.facts, &stage.remedy).verdict;
+        let seen = !matches!(verdict, VerdictKind::Unknown);
+        if seen && !matches!(verdict, VerdictKind::Mitigated | VerdictKind::NotAffected) {
+            watch.say(format!("{name} is {} and {verdict:?}", host.activity()));
+        }
+    }
+}
+
+/// Every host is done, skipped or quarantined, with a reason, and is in service or not as that says.
+fn hosts(stage: &Stage, case: &Case, state: &RunState, watch: &mut Watch) {
+    let touched = touched_hosts(&case.faults);
+    for (name, host) in state.hosts() {
+        let (service, works, started) = stage.region.with(|world| {
+            let found = world.host(name).unwrap();
+            (found.service.clone(), found.compute.is_working(), found.compute.is_started())
+        });
+        let reason = service.disabled_reason.clone().unwrap_or_default();
+        let ours = service.status == ServiceStatus::Disabled && Mark::read(&reason) == Some(Mark::of(stage.run));
+        match host.phase {
+            HostPhase::Done => {
+                if ours {
+                    watch.say(format!("{name} is done and disabled: {reason}"));
+                }
+            }
+            HostPhase::Skipped | HostPhase::Quarantined if host.why.is_none() => {
+                watch.say(format!("{name} is {} without a reason", host.activity()));
+            }
+            HostPhase::Skipped => {
+                if ours {
+                    watch.say(format!("{name} is skipped and disabled: {reason}"));
+                }
+            }
+            HostPhase::Quarantined => {
+                if !touched.contains(name) {
+                    if !ours || !reason.contains("quarantined") {
+                        watch.say(format!("{name} is quarantined, its service {:?}: {reason}", service.status));
+                    }
+                    if !started || !works {
+                        watch.say(format!("{name} is quarantined without nova-compute: {:?}", host.why));
+                    }
+                }
+            }
+            HostPhase::Waiting | HostPhase::Active => watch.say(format!("{name} ends {}", host.activity())),
+        }
+    }
+}
+
+/// What ran runs, where nothing but us could have ended it; nothing is left on its way.
+fn instances(stage: &Stage, case: &Case, watch: &mut Watch) {
+    let touched = touched_instances(&case.faults);
+    let brutal = case.faults.migrations.iter().any(|rule| {
+        matches!(rule.fault, MigrationFault::AfterSwitch | MigrationFault::FalseError | MigrationFault::HangDeaf)
+    }) || case.faults.incidents.iter().any(|incident| matches!(incident.what, What::ComputeDies(_)));
+    if brutal {
+        return;
+    }
+    for (id, before) in &stage.alive {
+        let found = stage.region.with(|world| {
+            let server = world.server(*id).ok()?;
+            (!touched.contains(&server.name)).then(|| (server.status(), server.host.clone(), runs(world, *id)))
+        });
+        let Some((status, host, runs)) = found else { continue };
+        if status != *before {
+            watch.say(format!("instance {id} is {status} on {host:?}, it was {before}"));
+        }
+        if !runs && matches!(before, InstanceStatus::Active | InstanceStatus::Paused) {
+            watch.say(format!("instance {id} has no guest on {host:?}"));
+        }
+    }
+}
+
+fn runs(world: &World, id: fleetmend::model::InstanceId) -> bool {
+    let host = world.server(id).ok().and_then(|server| server.host.clone());
+    host.and_then(|host| world.host(&host)).is_some_and(|host| host.live_domains().any(|(guest, _)| guest == id))
+}
+
+/// Nothing was enabled that this run had not disabled; what somebody else disabled was never taken over.
+fn services(stage: &Stage, watch: &mut Watch) {
+    let changes = stage.region.with(|world| world.changes().to_vec());
+    for name in stage.snapshot.hosts.iter().map(|host| &host.host) {
+        let (mut ours, mut disabled) = (false, false);
+        let mut somebody: Option<jiff::Timestamp> = None;
+        let mut foreign_next = false;
+        for change in &changes {
+            if change.what == format!("{name}: somebody else sets its service") {
+                foreign_next = true;
+                somebody = Some(change.at);
+                continue;
+            }
+            if !change.what.starts_with(&format!("service {name} ")) {
+                continue;
+            }
+            let enables = change.what.contains("status: Some(Enabled)");
+            // Between a look and the request that follows it somebody else may act: seconds, at most.
+            let at_once = somebody.is_some_and(|at| change.at.duration_since(at).as_secs() < 70);
+            match (std::mem::take(&mut foreign_next), enables) {
+                (true, _) => ours = false,
+                (false, true) => {
+                    // A request whose answer was lost is repeated: what is enabled is enabled again.
+                    if disabled && !ours && !at_once {
+                        watch.say(format!("{name} was enabled at {}, and was not ours", change.at));
+                    }
+                    ours = false;
+                }
+                (false, false) => ours = true,
+            }
+            disabled = !enables;
+        }
+    }
+}
+
+/// Hosts of which nothing can be said for sure.
+fn touched_hosts(faults: &Faults) -> BTreeSet<HostName> {
+    let rules = faults
+        .hosts
+        .iter()
+        .filter(|rule| matches!(rule.fault, HostFault::NoReturn | HostFault::NoCompute | HostFault::Late(_)));
+    let incidents = faults.incidents.iter().filter_map(|incident| match &incident.what {
+        What::Disabled(host)
+        | What::Enabled(host)
+        | What::ComputeDies(host)
+        | What::Impostor(host, _)
+        | What::Unreachable(host, _)
+        | What::PowerCut(host) => Some(host),
+        What::Created(_)
+        | What::Started(_)
+        | What::Stopped(_)
+        | What::Deleted(_)
+        | What::Locked(_)
+        | What::Silent(..)
+        | What::ComputeReturns(_)
+        | What::ControlPlaneDown(_) => None,
+    });
+    rules.map(|rule| &rule.host).chain(incidents).cloned().collect()
+}
+
+/// Instances whose owners did something to them.
+fn touched_instances(faults: &Faults) -> BTreeSet<String> {
+    let touched = faults.incidents.iter().filter_map(|incident| match &incident.what {
+        What::Started(name) | What::Stopped(name) | What::Deleted(name) => Some(name.clone()),
+        _ => None,
+    });
+    touched.collect()
+}

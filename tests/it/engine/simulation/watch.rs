@@ -1,0 +1,155 @@
+//! What must hold at each event of a run, whatever goes wrong and however often its runner dies.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fleetmend::actions::Progress;
+use fleetmend::model::{HostName, ServiceStatus, ZoneName};
+use fleetmend::run::{Event, EventKind, HostPhase, Observer, RunState};
+use fleetmend::sim::SimRegion;
+use fleetmend::sim::world::World;
+
+/// More events than any run of a small region has: one that goes on for ever comes to it.
+const EVENTS: usize = 20_000;
+
+/// Looks on.
+pub(super) struct Watch {
+    region: Arc<SimRegion>,
+    sizes: BTreeMap<ZoneName, usize>,
+    /// What did not hold.
+    pub violations: Vec<String>,
+    /// Every event that was shown.
+    pub events: Vec<Event>,
+}
+
+impl Watch {
+    pub fn new(region: Arc<SimRegion>) -> Self {
+        let mut sizes: BTreeMap<ZoneName, usize> = BTreeMap::new();
+        region.with(|world| {
+            for host in world.hosts() {
+                *sizes.entry(host.zone.clone()).or_default() += 1;
+            }
+        });
+        Self { region, sizes, violations: Vec::new(), events: Vec::new() }
+    }
+
+    pub fn say(&mut self, what: String) {
+        if !self.violations.contains(&what) {
+            self.violations.push(what);
+        }
+    }
+
+    fn limits(&mut self, state: &RunState) {
+        let limits = state.limits().clone();
+        let region: usize = self.sizes.values().sum();
+        let out = state.count(HostPhase::Active);
+        if out > limits.hosts.of(region) {
+            self.say(format!("{out} hosts are out of service, {:?} may be", limits.hosts));
+        }
+        for (zone, size) in self.sizes.clone() {
+            let in_phase = |phase| {
+                let hosts = state.in_order().filter(|(planned, _)| planned.zone.as_ref() == Some(&zone));
+                hosts.filter(|(_, host)| host.phase == phase).count()
+            };
+            let (out, lost) = (in_phase(HostPhase::Active), in_phase(HostPhase::Quarantined));
+            if out > limits.hosts_per_zone.of(size) {
+                self.say(format!("{out} hosts of {zone} are out of service, {:?} may be", limits.hosts_per_zone));
+            }
+            if out > 0 && size < out + lost + limits.keep_up.per_zone.min(size - 1) {
+                self.say(format!("{out} hosts of {zone} are out of service and {lost} lost, of {size}"));
+            }
+        }
+        let (mut all, mut from, mut onto) = (0, BTreeMap::<HostName, usize>::new(), BTreeMap::<HostName, usize>::new());
+        for (_, source, target) in state.moves_in_flight() {
+            all += 1;
+            *from.entry(source.clone()).or_default() += 1;
+            if let Some(target) = target {
+                *onto.entry(target.clone()).or_default() += 1;
+            }
+        }
+        if all > limits.migrations
+            || from.values().any(|count| *count > limits.migrations_per_source)
+            || onto.values().any(|count| *count > limits.migrations_per_target)
+        {
+            self.say(format!("{all} moves are under way: from {from:?} onto {onto:?}"));
+        }
+    }
+
+    /// An instance goes where the remedy holds, to a host that lends room, or as the plan has it to one that waits.
+    fn target(&mut self, state: &RunState, event: &Event) {
+        let EventKind::StepStarted { step, target: Some(target), .. } = &event.kind else { return };
+        let rollout = state.rollout();
+        let is_done = state.hosts().get(target).is_some_and(|host| host.phase == HostPhase::Done);
+        let may = is_done || rollout.targets.contains(target) || rollout.lenders.contains(target);
+        let waits = state.hosts().get(target).is_some_and(|host| host.phase == HostPhase::Waiting);
+        if !may && !waits {
+            self.say(format!("{step} goes to {target}, which is out of service"));
+        }
+        if may {
+            return;
+        }
+        let planned = rollout.hosts.iter().flat_map(|host| &host.moves);
+        let to_a_waiting_one = |to: &HostName| state.hosts().get(to).is_some_and(|host| host.phase != HostPhase::Done);
+        if !planned
+            .into_iter()
+            .any(|planned| step.as_str().contains(&planned.instance.to_string()) && to_a_waiting_one(&planned.to))
+        {
+            self.say(format!("{step} goes to {target}, which is vulnerable, against the plan"));
+        }
+    }
+
+    fn world(&mut self) {
+        let found = Arc::clone(&self.region).with(|world| harm(world));
+        for what in found {
+            self.say(what);
+        }
+    }
+
+    /// A host that is done is in service at that moment.
+    fn done(&mut self, event: &Event) {
+        let EventKind::StepSucceeded { step, .. } = &event.kind else { return };
+        let Some(host) = step.as_str().strip_suffix("/settle").map(HostName::new) else { return };
+        let status = self.region.with(|world| world.host(&host).map(|host| host.service.status));
+        if status != Some(ServiceStatus::Enabled) {
+            self.say(format!("{host} is done and {status:?}"));
+        }
+    }
+}
+
+impl Observer for Watch {
+    fn event(&mut self, state: &RunState, event: &Event) {
+        self.events.push(event.clone());
+        if self.events.len() > EVENTS {
+            self.say(format!("the run goes on after {EVENTS} events"));
+        }
+        self.limits(state);
+        self.target(state, event);
+        self.done(event);
+        self.world();
+    }
+
+    fn progress(&mut self, _state: &RunState, _progress: &Progress) {}
+}
+
+/// Harm that was done to the region: guests ended by a reboot of ours, hosts rebooted twice, services enabled that
+/// this run had not disabled.
+fn harm(world: &World) -> Vec<String> {
+    let mut found = Vec::new();
+    let cuts: Vec<_> = world.changes().iter().filter(|change| change.what.ends_with(": power cut")).collect();
+    for lost in world.lost() {
+        let by_power = |change: &&&fleetmend::sim::world::Change| {
+            change.at == lost.at && change.what.starts_with(&format!("{}:", lost.host))
+        };
+        if !cuts.iter().any(|change| by_power(&change)) {
+            found.push(format!("instance {} was lost on {}", lost.instance, lost.host));
+        }
+    }
+    for host in world.hosts() {
+        let order = format!("{}: reboot", host.name);
+        let orders = world.changes().iter().filter(|change| change.what == order).count();
+        if orders > 1 {
+            found.push(format!("{} was rebooted {orders} times", host.name));
+        }
+    }
+    found
+}
