@@ -91,7 +91,7 @@ fn second_stage(basis: &Strategy, attempts: usize) -> Vec<Strategy> {
     let variant = |number: usize| Strategy {
         order: if number.is_multiple_of(3) { Order::Longest } else { Order::Mixed },
         fitted_rounds: FITTED_ROUNDS[number % FITTED_ROUNDS.len()],
-        idle_targets: number / FITTED_ROUNDS.len() % 2 == 0,
+        idle_targets: (number / FITTED_ROUNDS.len()).is_multiple_of(2),
         seed: basis.seed.wrapping_add(number as u64),
         ..basis.clone()
     };

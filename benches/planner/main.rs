@@ -1,0 +1,112 @@
+//! One run, one table: the planner beside what people do without one, on regions of every fullness, and how its time
+//! grows with the region. `cargo bench --bench planner`; words after `--` select regions by name.
+
+#![expect(clippy::print_stdout, reason = "the table is what this prints")]
+
+mod naive;
+mod regions;
+
+use std::time::Instant;
+
+use fleetmend::model::{Digest, Limit, Objective, Percent, Policy, Prefer, Region, RolloutId};
+use fleetmend::plan::{PlanInput, Scope, plan, synthetic};
+
+/// Share of the hosts that may be out at once: 21 of 999.
+const OUT: usize = 47;
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let is_meant = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
+    println!("| region | instances | in use | strategy | moves per instance | makespan over bound | stuck | CPU s |");
+    println!("|---|---|---|---|---|---|---|---|");
+    for (utilisation, empty) in
+        [(0.5, 0.0), (0.8, 0.0), (0.9, 0.0), (0.93, 0.0), (0.96, 0.0), (0.5, 0.02), (0.9, 0.02), (0.96, 0.02)]
+    {
+        let name = format!("999 hosts at {utilisation}, {:.0} % empty", empty * 100.0);
+        if is_meant(&name) {
+            compare(&name, &regions::usual(999, utilisation, empty));
+        }
+    }
+    if is_meant("production snapshot") {
+        compare("production snapshot", &regions::production());
+    }
+    if is_meant("999 hosts full, 3 empty") {
+        compare("999 hosts full, 3 empty", &regions::full(999));
+    }
+    for (hosts, utilisation) in
+        [(100, 0.86), (1_000, 0.86), (10_000, 0.86), (30_000, 0.86), (15_000, 0.88), (10_000, 0.54)]
+    {
+        let name = format!("growth: {hosts} hosts at {utilisation}");
+        if is_meant(&name) {
+            ours(&name, &regions::usual(hosts, utilisation, 0.0), "fewest moves", &policy(hosts, Prefer::FewestMoves));
+        }
+    }
+}
+
+fn policy(hosts: usize, prefer: Prefer) -> Policy {
+    let mut policy = Policy::default();
+    let slots = Limit::at_most((hosts / OUT).max(1));
+    policy.canary.hosts = 0;
+    policy.limits.hosts = slots;
+    policy.limits.hosts_per_zone = slots;
+    policy.limits.migrations = hosts;
+    let percent = |share| Percent::new(share).unwrap_or(policy.objective.within);
+    policy.objective = Objective { prefer, within: percent(3.0), extra_moves: percent(0.8) };
+    policy
+}
+
+fn compare(name: &str, region: &Region) {
+    let hosts = region.hosts.len();
+    ours(name, region, "fewest moves", &policy(hosts, Prefer::FewestMoves));
+    let policy = policy(hosts, Prefer::Fastest);
+    let bound = ours(name, region, "fastest", &policy);
+    for (strategy, words) in naive::Naive::ALL {
+        let begun = cpu_seconds();
+        let outcome = naive::run(strategy, region, &policy, 7);
+        let figures = (outcome.moves, outcome.makespan_s / bound, outcome.stuck);
+        print(name, region, words, figures, cpu_seconds() - begun);
+    }
+}
+
+/// Plans and checks; answers the bound on the makespan in seconds.
+fn ours(name: &str, region: &Region, words: &str, policy: &Policy) -> f64 {
+    let verdicts = synthetic::all_vulnerable(region);
+    let remedy = synthetic::remedy();
+    let input = PlanInput {
+        region,
+        verdicts: &verdicts,
+        remedy: &remedy,
+        policy,
+        scope: &Scope::default(),
+        configuration: Digest::new("sha256:0"),
+        seed: 7,
+        now: region.taken_at,
+        id: RolloutId::new(uuid::Uuid::from_u128(1)),
+    };
+    let (begun, clock) = (cpu_seconds(), Instant::now());
+    let (rollout, report) = plan(&input).expect("a plan of what can be done");
+    let (spent, elapsed) = (cpu_seconds() - begun, clock.elapsed().as_secs_f64());
+    let certificate = &rollout.certificate;
+    let words = format!("**{words}** ({elapsed:.2} s elapsed)");
+    print(name, region, &words, (certificate.moves, 1.0 + certificate.gap, report.shortfalls.len()), spent);
+    certificate.makespan_lower_bound_s
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of instances and MiB stay far below 2^52")]
+fn print(name: &str, region: &Region, words: &str, (moves, makespan, stuck): (usize, f64, usize), spent: f64) {
+    let used: u64 = region.instances.iter().map(|instance| instance.resources.memory_mb()).sum();
+    let all: u64 = region.hosts.iter().map(|host| host.capacity.memory_mb()).sum();
+    let instances = region.instances.len();
+    let (in_use, ratio) = (used as f64 / all as f64, moves as f64 / instances as f64);
+    println!("| {name} | {instances} | {in_use:.2} | {words} | {ratio:.4} | {makespan:.4} | {stuck} | {spent:.2} |");
+}
+
+/// CPU time of this process: machines are shared. Zero where `/proc` is not as on Linux.
+fn cpu_seconds() -> f64 {
+    /// `USER_HZ`, which Linux has fixed at 100 for what `/proc` shows.
+    const TICKS: f64 = 100.0;
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = text.rsplit(')').next().unwrap_or_default();
+    // `utime` and `stime`, the 14th and 15th field of the line; the first two end with the parenthesis.
+    fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / TICKS
+}
