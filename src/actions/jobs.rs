@@ -11,8 +11,11 @@ use crate::run::event::FaultScope;
 /// How long after its own limit a unit may take to end.
 const ENDS_WITHIN: Duration = Duration::from_secs(120);
 
-/// How many lines of a failed job's output are told; the last ones hold the reason.
+/// How many lines of a failed job's output are told.
 const TOLD_LINES: usize = 8;
+
+/// Words by which dnf, yum, rpm, apt and dpkg name what went wrong, in lower case.
+const TELLING: [&str; 3] = ["error", "scriptlet", "fail"];
 
 /// Exit status of a job that its limit ended, as `timeout` gives it.
 pub(super) const TIMED_OUT: i32 = 124;
@@ -27,9 +30,13 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    /// The end of the output, in its own words on one line.
+    /// What went wrong, in the output's own words on one line: its last lines that name an error; where none does, its
+    /// last lines.
     pub fn words(&self) -> String {
         let lines: Vec<&str> = self.output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let telling = |line: &&str| TELLING.iter().any(|word| line.to_lowercase().contains(word));
+        let errors: Vec<&str> = lines.iter().copied().filter(telling).collect();
+        let lines = if errors.is_empty() { lines } else { errors };
         let told = &lines[lines.len().saturating_sub(TOLD_LINES)..];
         if told.is_empty() { format!("it ended with status {} and no word", self.status) } else { told.join("; ") }
     }
@@ -90,5 +97,19 @@ pub(super) async fn end(cx: &StepContext<'_>, doing_what: &str) -> Result<Ended,
             let what = format!("the job on {host} does not end within its limit");
             return Err(StepError::transient(FaultScope::Host, what).because(last));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_job_tells_its_errors_before_its_listings() {
+        let ended = |output: &str| Ended { status: 1, output: output.to_owned() }.words();
+        let dnf = "Failed:\n  microcode_ctl-2:2.1-47.el7\nerror: %prein(microcode_ctl) scriptlet failed\n Complete!\n";
+        assert_eq!(ended(dnf), "Failed:; error: %prein(microcode_ctl) scriptlet failed");
+        assert_eq!(ended("one\n\ntwo\n"), "one; two");
+        assert_eq!(ended(""), "it ended with status 1 and no word");
     }
 }

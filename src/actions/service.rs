@@ -186,7 +186,8 @@ impl Action for Quarantine {
 
     async fn verify(&self, cx: &StepContext<'_>, _: &Intent, _: &Accepted) -> Result<StepOutput, StepError> {
         let seen = service_of(cx, &cx.host.host).await?;
-        Self::settled(cx, &seen).ok_or_else(|| {
+        let written = Self::settled(cx, &seen).map(|_| StepOutput::Done { note: "nova shows the reason".to_owned() });
+        written.ok_or_else(|| {
             let what = format!("nova accepted the reason for {}, and shows another", seen.host);
             StepError::transient(FaultScope::Host, what)
         })

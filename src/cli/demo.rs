@@ -25,7 +25,7 @@ use crate::report::{count, duration};
 use crate::sim::Scenario;
 
 /// The region's time passes so much faster than ours: hosts that take minutes to reboot take about a second.
-const SPEED: f64 = 120.0;
+const SPEED: f64 = 200.0;
 
 /// Arguments of `demo`.
 #[derive(Debug, Args)]

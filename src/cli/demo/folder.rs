@@ -76,7 +76,7 @@ fn policy(hosts: u32) -> String {
          format: 1\nkind: policy\n\
          limits: {{hosts: {all}, hosts_per_zone: {zone}, migrations: 40, migrations_per_source: 2, migrations_per_target: 2}}\n\
          canary: {{hosts: 1, soak: 2s}}\nsettle: 1s\nobjective: {{prefer: fastest, extra_moves: 10%}}\n\
-         estimate: {{bandwidth: 100GB/s, per_move: 500ms, host: 4s}}\n",
+         estimate: {{bandwidth: 100GB/s, per_move: 1400ms, host: 5s}}\n",
         speed = super::SPEED,
     )
 }

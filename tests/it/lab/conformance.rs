@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -10,11 +9,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fleetmend::cloud::openstack::{OpenStack, Pace};
 use fleetmend::cloud::{Cloud, Compute};
-use fleetmend::config::clouds::{self, CloudConfig, Credentials, Environment, Wanted};
 use fleetmend::model::{GroupId, HostName, InstanceId};
 use futures_util::FutureExt;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::raw::{self, Raw};
 use crate::conformance::{Bench, Fate};
 
 /// One fact at a time: they share two hosts.
@@ -32,68 +31,9 @@ struct Lab {
     groups: Mutex<Vec<GroupId>>,
 }
 
-/// Requests to Nova and Glance without the adapter.
-struct Raw {
-    client: reqwest::Client,
-    token: String,
-    endpoints: BTreeMap<String, String>,
-}
-
-impl Raw {
-    async fn log_in(config: &CloudConfig) -> Self {
-        let Credentials::Password { password, .. } = &config.credentials else { panic!("the lab has passwords") };
-        let domain = json!({"name": "Default"});
-        let body = json!({"auth": {
-            "identity": {"methods": ["password"], "password": {
-                "user": {"name": "admin", "domain": domain, "password": password.expose()}}},
-            "scope": {"project": {"name": "admin", "domain": domain}}}});
-        let client = reqwest::Client::new();
-        let url = format!("{}/auth/tokens", config.auth_url.as_str().trim_end_matches('/'));
-        let answer = client.post(url).json(&body).send().await.unwrap();
-        let token = answer.headers()["x-subject-token"].to_str().unwrap().to_owned();
-        let body: Value = answer.json().await.unwrap();
-        let endpoint = |service: &Value| {
-            let endpoints = service["endpoints"].as_array()?.iter();
-            let public = endpoints.clone().find(|one| one["interface"] == "public")?;
-            Some((service["type"].as_str()?.to_owned(), public["url"].as_str()?.to_owned()))
-        };
-        let endpoints = body["token"]["catalog"].as_array().unwrap().iter().filter_map(endpoint).collect();
-        Self { client, token, endpoints }
-    }
-
-    async fn call(&self, method: reqwest::Method, service: &str, path: &str, body: Option<Value>) -> Value {
-        let url = format!("{}{path}", self.endpoints[service]);
-        // 2.74: a server can be asked for on a host; 2.64: groups have one policy.
-        let mut request = self
-            .client
-            .request(method, &url)
-            .header("x-auth-token", &self.token)
-            .header("openstack-api-version", "compute 2.90");
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let answer = request.send().await.unwrap();
-        let status = answer.status();
-        let text = answer.text().await.unwrap();
-        assert!(status.is_success(), "{url}: {status} {text}");
-        if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() }
-    }
-
-    /// The id of the one of `list` that has one of these names.
-    async fn find(&self, service: &str, path: &str, list: &str, names: &[&str]) -> String {
-        let answer = self.call(reqwest::Method::GET, service, path, None).await;
-        let all = answer[list].as_array().unwrap();
-        let found = names.iter().find_map(|name| all.iter().find(|one| one["name"] == *name));
-        found.unwrap_or_else(|| panic!("none of {names:?} at {path}"))["id"].as_str().unwrap().to_owned()
-    }
-}
-
 impl Lab {
     async fn connect() -> Self {
-        let environment =
-            Environment { variables: std::env::vars().collect(), working_directory: std::env::current_dir().unwrap() };
-        let config =
-            clouds::load(&environment, &Wanted { cloud: Some("lab".to_owned()), ..Wanted::default() }).unwrap();
+        let config = raw::cloud("lab");
         let cloud = OpenStack::connect(&config, Pace::default()).await.unwrap();
         let mut hosts: Vec<HostName> =
             cloud.services().await.unwrap().into_iter().map(|service| service.host).collect();

@@ -425,6 +425,9 @@ async fn cpu_flags_are_added_to_nova_conf_and_read_back() {
     let lab = Lab::new();
     for (_, host, _) in subjects() {
         let file = "/etc/nova/nova.conf";
+        // A rollout that was there before has added its own.
+        on(&host, &format!("sed -i 's/^cpu_model_extra_flags.*/cpu_model_extra_flags = pcid, ssbd/' {file}"));
+        on(&host, &format!("rm -f {file}.before-fleetmend"));
         let before = on(&host, &format!("cat {file}"));
         let job = Job::AddCpuFlags { file: file.to_owned(), flags: vec!["ssbd".to_owned(), "md-clear".to_owned()] };
         let order = lab.job_order(&host, job).await;

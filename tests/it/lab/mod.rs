@@ -5,8 +5,12 @@
 mod campaign;
 mod clouds;
 mod conformance;
+mod consoles;
+mod desk;
+mod faults;
 mod hosts;
 mod openstack;
+mod raw;
 
 use std::path::PathBuf;
 use std::process::Command;
