@@ -33,6 +33,7 @@ mod signals;
 mod status;
 mod store;
 mod suggest;
+mod terminal;
 mod translate;
 mod ui;
 

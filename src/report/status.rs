@@ -9,6 +9,9 @@ use super::summary::{HostCounts, HostLine, MigrationCounts, Summary};
 use super::table::{Lean, Table};
 use super::text::{count, duration, printable};
 
+/// So many more that wait for the same are counted instead of listed: a stopped run of 1,000 hosts says it once.
+const ALIKE: usize = 3;
+
 /// The run's counts of hosts in words: `10 of 24 hosts done, 4 active, 9 waiting, 1 quarantined`.
 pub fn hosts_words(hosts: &HostCounts) -> String {
     let mut text = format!("{} of {} done", hosts.done, count(hosts.total, "host"));
@@ -92,11 +95,28 @@ pub fn text(summary: &Summary, now: Timestamp, style: Style) -> String {
     section(&mut out, "Quarantined", &hosts_table(summary, &|line| line.state == "quarantined"));
     section(&mut out, "Skipped", &hosts_table(summary, &|line| line.state == "skipped"));
     let mut waits = Table::new(&[("what waits", Lean::Left), ("for what", Lean::Left)]);
-    for wait in &summary.waiting_for {
-        waits.row([&wait.step, &wait.reason]);
+    for (reason, steps) in by_reason(summary) {
+        match steps.as_slice() {
+            [first, rest @ ..] if rest.len() >= ALIKE => {
+                waits.row([format!("{first} and {} more", rest.len()).as_str(), reason]);
+            }
+            few => few.iter().for_each(|step| waits.row([*step, reason])),
+        }
     }
     section(&mut out, "Waiting", &waits);
     out
+}
+
+/// What waits, by what it waits for, in the order in which reasons come up.
+fn by_reason(summary: &Summary) -> Vec<(&str, Vec<&str>)> {
+    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+    for wait in &summary.waiting_for {
+        match groups.iter_mut().find(|(reason, _)| *reason == wait.reason) {
+            Some((_, steps)) => steps.push(&wait.step),
+            None => groups.push((&wait.reason, vec![&wait.step])),
+        }
+    }
+    groups
 }
 
 fn times(number: usize) -> String {

@@ -2,9 +2,10 @@
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::active::Active;
+use super::active::{Active, fit};
 use crate::actions::Progress;
 use crate::cli::output::{redraw_under, tell};
+use crate::cli::terminal::{self, Undisturbed};
 use crate::plan::Rollout;
 use crate::report::{InstanceNames, StepParts, Style, Weight, printable, sentence};
 use crate::run::event::EventKind;
@@ -13,10 +14,14 @@ use crate::run::{Event, HostPhase, Observer, RunState};
 /// More would push what scrolls above off a small terminal.
 const LINES: usize = 8;
 
+/// Columns before a line about a host.
+const INDENT: usize = 2;
+
 /// Bars on standard error.
 pub struct Bars {
     /// Lets go of the terminal when the bars are gone.
     _screen: crate::cli::output::Redrawn,
+    _undisturbed: Undisturbed,
     hosts: ProgressBar,
     moves: ProgressBar,
     lines: Vec<ProgressBar>,
@@ -43,6 +48,7 @@ impl Bars {
         let more = line();
         Self {
             _screen: redraw_under(multi.clone()),
+            _undisturbed: Undisturbed::new(),
             hosts,
             moves,
             lines,
@@ -54,9 +60,10 @@ impl Bars {
     }
 
     fn draw(&self) {
+        let width = terminal::width().map_or(usize::MAX, |width| width.saturating_sub(INDENT));
         let mut lines = self.active.lines();
         for bar in &self.lines {
-            bar.set_message(lines.next().cloned().unwrap_or_default());
+            bar.set_message(lines.next().map(|line| fit(line, width)).unwrap_or_default());
         }
         let left = lines.len();
         self.more.set_message(if left > 0 { format!("and {left} more") } else { String::new() });
@@ -91,7 +98,13 @@ impl Observer for Bars {
         );
         if said.weight >= Weight::Good || !about_step {
             let host = said.host.as_ref().map(|host| format!("{}: ", printable(host.as_str()))).unwrap_or_default();
-            let text = format!("{host}{}", printable(&said.text));
+            // Totals stand below; the last step's own words say little about the host.
+            let is_done = said.weight == Weight::Good
+                && said
+                    .host
+                    .as_ref()
+                    .is_some_and(|host| state.hosts().get(host).is_some_and(|host| host.phase == HostPhase::Done));
+            let text = if is_done { format!("{host}done") } else { format!("{host}{}", printable(&said.text)) };
             let text = match said.weight {
                 Weight::Detail | Weight::Normal => text,
                 Weight::Good => self.style.green(&text),

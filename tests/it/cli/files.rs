@@ -28,6 +28,18 @@ fn a_slip_in_a_remedy_a_policy_or_the_configuration_is_told_with_its_place() {
 }
 
 #[test]
+fn a_remedy_that_is_less_sure_than_it_looks_is_used_with_a_warning() {
+    let stand = Stand::new();
+    stand.plan();
+    stand.write("remedy.yaml", "format: 1\nkind: remedy\nname: Spectre\n");
+    stand.run(&["assess", "--region", "region.json", "--remedy", "remedy.yaml"]).ended(
+        0,
+        "warning: remedy.yaml: name: `Spectre` is no name: lower-case letters, digits and `-`\n\
+         warning: remedy.yaml: evidence: nothing is required: every host would be unknown",
+    );
+}
+
+#[test]
 fn a_policy_that_does_not_say_what_it_is_is_refused() {
     let stand = Stand::new();
     stand.plan();

@@ -12,8 +12,8 @@ use fleetmend::sim::http::{self, Access};
 use fleetmend::sim::world::Timing;
 use fleetmend::sim::{Scenario, SimCloud, SimRegion};
 use tempfile::TempDir;
-use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::runtime::Runtime;
 
 use super::gateway::{self, Log};
@@ -226,13 +226,39 @@ impl Stand {
 
     /// Begins a command and goes on.
     pub fn begin(&self, arguments: &[&str]) -> Live {
-        let mut command = self.command(arguments);
+        self.begin_command(self.command(arguments))
+    }
+
+    /// Begins a command on a terminal of 80 columns: `$0` in `script` is the binary. All it shows is standard output.
+    pub fn begin_on_a_terminal(&self, script: &str, variables: &[(&str, &str)]) -> Live {
+        let inner = self.command(&[]);
+        let mut command = Command::new("script");
+        let binary = env!("CARGO_BIN_EXE_fleetmend");
+        let script = format!("stty rows 24 cols 80; {}", script.replace("$0", binary));
+        command.args(["-qefc", &script, "/dev/null"]).current_dir(self.folder()).env_clear();
+        command.envs(inner.as_std().get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.env("SHELL", "/bin/sh").env("TERM", "xterm").envs(variables.iter().copied());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        self.begin_command(command)
+    }
+
+    fn begin_command(&self, mut command: Command) -> Live {
         self.block_on(async {
             let mut child = command.spawn().unwrap();
             let out = gather(child.stdout.take().unwrap());
             let err = gather(child.stderr.take().unwrap());
-            Live { child, out, err }
+            let keyboard = child.stdin.take();
+            Live { child, keyboard, out, err }
         })
+    }
+
+    /// Types into the terminal of a command.
+    pub fn types(&self, live: &mut Live, keys: &str) {
+        let keyboard = live.keyboard.as_mut().expect("it has a terminal");
+        self.block_on(async {
+            keyboard.write_all(keys.as_bytes()).await.unwrap();
+            keyboard.flush().await.unwrap();
+        });
     }
 
     /// Waits for the end of a command that was begun.
@@ -279,14 +305,15 @@ fn gather(mut from: impl AsyncRead + Send + Unpin + 'static) -> Gathered {
 /// A command that runs.
 pub struct Live {
     child: Child,
+    keyboard: Option<ChildStdin>,
     out: Gathered,
     err: Gathered,
 }
 
 impl Live {
-    /// Whether it has said that on standard error.
+    /// Whether it has said that, on standard error or on its terminal.
     pub fn has_said(&self, part: &str) -> bool {
-        String::from_utf8_lossy(&self.err.0.lock().unwrap()).contains(part)
+        [&self.out, &self.err].iter().any(|text| String::from_utf8_lossy(&text.0.lock().unwrap()).contains(part))
     }
 
     /// Sends it a signal: `INT`.

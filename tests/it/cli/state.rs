@@ -6,7 +6,7 @@ use super::{Stand, stand::Told};
 
 const RUN: [&str; 5] = ["run", "rollout.yaml", "--yes", "--poll", "100ms"];
 
-fn run_at<'a>(state: &'a str) -> Vec<&'a str> {
+fn run_at(state: &str) -> Vec<&str> {
     [&RUN[..], &["--state", state]].concat()
 }
 

@@ -53,6 +53,7 @@ pub trait Bench: Send + Sync {
     /// Locks an instance.
     async fn lock(&self, id: InstanceId);
     /// Removes what was made.
+    #[cfg_attr(not(feature = "lab"), expect(dead_code, reason = "only the lab's bench needs it"))]
     async fn clean(&self);
 }
 
