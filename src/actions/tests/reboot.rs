@@ -150,6 +150,13 @@ async fn an_order_that_never_arrived_is_given_again_and_one_that_did_is_not() {
     assert_eq!(rig.probe(Reboot, Some(&intent)).await.unwrap(), Probe::Needed(intent.clone()));
     rig.attempt(Reboot, Some(&intent)).await.unwrap();
     assert_eq!(rig.count("reboot"), 1);
+
+    let flaky = with_stay();
+    flaky.lab.state().fault("reboot", Fault::Host(HostErrorKind::Unreachable));
+    for second in (20..1800).step_by(40) {
+        flaky.lab.state().later(second, |s| s.fault("boot", Fault::Host(HostErrorKind::TimedOut)));
+    }
+    failed(flaky.run(Reboot).await, Transient, FaultScope::Host, &["goes on in the boot that it was ordered to leave"]);
 }
 
 #[tokio::test(start_paused = true)]

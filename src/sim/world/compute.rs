@@ -163,6 +163,7 @@ impl World {
     fn deliver(&mut self, host: &HostName, message: Message) {
         match message {
             Message::Delete(id) => self.remove_from(host, id),
+            Message::Build(id, request) => self.carry_out(id, ServerEnd::Built, &request),
             Message::Start(id, request) => self.carry_out(id, ServerEnd::Started, &request),
             Message::Stop(id, request) => self.carry_out(id, ServerEnd::Stopped, &request),
         }

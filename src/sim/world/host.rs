@@ -47,6 +47,7 @@ pub(super) enum Message {
     Start(InstanceId, RequestId),
     Stop(InstanceId, RequestId),
     Delete(InstanceId),
+    Build(InstanceId, RequestId),
 }
 
 /// A compute host.

@@ -311,7 +311,7 @@ impl World {
             // The process died with the task in hand: it is taken up again when it is back.
             if let (Some(request), Some(host)) = (request, self.hosts.get_mut(&host)) {
                 match end {
-                    ServerEnd::Built => {}
+                    ServerEnd::Built => host.inbox.push_back(Message::Build(id, request.clone())),
                     ServerEnd::Stopped => host.inbox.push_back(Message::Stop(id, request.clone())),
                     ServerEnd::Started => host.inbox.push_back(Message::Start(id, request.clone())),
                 }

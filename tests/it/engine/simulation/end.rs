@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use fleetmend::model::{HostName, InstanceStatus, Mark, ServiceStatus};
 use fleetmend::remedy::{VerdictKind, assess};
 use fleetmend::run::{HostPhase, RunState};
-use fleetmend::sim::faults::{Faults, HostFault, MigrationFault, What};
+use fleetmend::sim::faults::{Faults, HostFault, Incident, MigrationFault, What};
 use fleetmend::sim::world::World;
 
 use super::super::stage::Stage;
@@ -16,6 +16,7 @@ use super::watch::Watch;
 pub(super) async fn look(stage: &Stage, case: &Case, state: &RunState, watch: &mut Watch) {
     hosts(stage, case, state, watch);
     instances(stage, case, watch);
+    blame(case, state, watch);
     services(stage, watch);
     let again = fleetmend::run::load(stage.journal.as_ref(), stage.run).await.unwrap();
     if format!("{again:?}") != format!("{state:?}") {
@@ -98,6 +99,40 @@ fn instances(stage: &Stage, case: &Case, watch: &mut Watch) {
 fn runs(world: &World, id: fleetmend::model::InstanceId) -> bool {
     let host = world.server(id).ok().and_then(|server| server.host.clone());
     host.and_then(|host| world.host(&host)).is_some_and(|host| host.live_domains().any(|(guest, _)| guest == id))
+}
+
+/// A host is given up only where something is wrong with it: never for what its owners, the API or its connections do.
+fn blame(case: &Case, state: &RunState, watch: &mut Watch) {
+    let mild = |incident: &Incident| match incident.what {
+        What::Created(_)
+        | What::Started(_)
+        | What::Stopped(_)
+        | What::Deleted(_)
+        | What::Silent(..)
+        | What::ControlPlaneDown(_) => true,
+        What::Locked(_)
+        | What::Disabled(_)
+        | What::Enabled(_)
+        | What::ComputeDies(_)
+        | What::ComputeReturns(_)
+        | What::Impostor(..)
+        | What::Unreachable(..)
+        | What::PowerCut(_) => false,
+    };
+    if !case.faults.incidents.iter().all(mild) || !case.faults.migrations.is_empty() {
+        return;
+    }
+    let jobs = case.faults.jobs.iter().map(|rule| &rule.host);
+    let wrong: BTreeSet<&HostName> = case.faults.hosts.iter().map(|rule| &rule.host).chain(jobs).collect();
+    for (name, host) in state.hosts().iter().filter(|(_, host)| host.phase == HostPhase::Quarantined) {
+        let why = host.why.clone().unwrap_or_default();
+        // Created where the plan knew of nothing: there may be no room for it anywhere else.
+        let no_room =
+            ["no target", "takes instances", "anti-affinity", "would take it"].iter().any(|said| why.contains(said));
+        if !wrong.contains(name) && !no_room {
+            watch.say(format!("{name} is quarantined for nothing: {why}"));
+        }
+    }
 }
 
 /// Nothing was enabled that this run had not disabled; what somebody else disabled was never taken over.
