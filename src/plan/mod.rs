@@ -16,15 +16,16 @@ mod lint;
 mod movability;
 pub mod placement;
 mod planner;
-#[cfg(test)]
-mod planner_tests;
 mod pools;
 mod rollout;
 mod schedule;
+mod seed;
 mod select;
 mod space;
 mod sweep;
 pub mod synthetic;
+#[cfg(test)]
+mod tests;
 mod transfer;
 
 pub use check::check;

@@ -276,6 +276,10 @@ impl<'a> Books<'a> {
 
     fn host_returns(&mut self, now: Time, planned: &PlannedHost) {
         let Some(host) = self.ground.host(&planned.host) else { return };
+        if self.phase[host] != Phase::Out {
+            self.say(format!("{} is back without having left", planned.host));
+            return;
+        }
         let stays = self.ground.hosts[host].instances.iter().filter(|number| self.ground.instances[**number].stays);
         let staying = stays.count();
         if self.count[host] > staying {

@@ -1,0 +1,16 @@
+//! Where an instance may go: the one rule that the planner and a running engine share.
+//!
+//! The engine keeps an [`Occupancy`] of the region, asks [`fits_all`] before it begins a host and [`choose_target`]
+//! when a move starts, and books what it decides. Nothing here moves anything or knows the order of hosts.
+
+mod choose;
+mod mover;
+mod occupancy;
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+pub use choose::{choose_target, fits_all};
+pub use mover::{Choice, Mover, Rules};
+pub use occupancy::Occupancy;
+pub use refusal::Refusal;

@@ -1,0 +1,80 @@
+//! What is asked for, and what restricts the answer.
+
+use std::collections::BTreeSet;
+
+use super::Refusal;
+use crate::model::{GroupId, Headroom, HostName, Instance, InstanceId, Resources, ZoneName};
+
+/// An instance that has to leave its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mover {
+    /// Which.
+    pub id: InstanceId,
+    /// The host that it leaves; its domain is where it may go.
+    pub from: HostName,
+    /// What it has allocated.
+    pub resources: Resources,
+    /// Its server group.
+    pub group: Option<GroupId>,
+    /// The zone that it was asked to be in.
+    pub pinned_zone: Option<ZoneName>,
+    /// Traits that it requires.
+    pub traits: Vec<String>,
+    /// Where the rollout has it go: taken whenever that host admits it.
+    pub preferred: Option<HostName>,
+}
+
+impl Mover {
+    /// The instance as it stands; `None` when it is on no host.
+    pub fn of(instance: &Instance) -> Option<Self> {
+        Some(Self {
+            id: instance.id,
+            from: instance.host.clone()?,
+            resources: instance.resources.clone(),
+            group: instance.group.clone(),
+            pinned_zone: instance.pinned_zone.clone(),
+            traits: instance.traits.clone(),
+            preferred: None,
+        })
+    }
+
+    /// The same, preferring `host`.
+    #[must_use]
+    pub fn preferring(mut self, host: HostName) -> Self {
+        self.preferred = Some(host);
+        self
+    }
+}
+
+/// What restricts a choice beyond what the hosts and groups themselves ask for.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'a> {
+    /// Targets that are not to be used for this one, for example because a move to them has just failed.
+    pub avoid: &'a BTreeSet<HostName>,
+    /// Room that moves may not use up.
+    pub headroom: &'a Headroom,
+}
+
+/// Hosts to avoid when there are none.
+static NOTHING: BTreeSet<HostName> = BTreeSet::new();
+
+impl<'a> Rules<'a> {
+    /// The policy's headroom, nothing to avoid.
+    pub fn keeping(headroom: &'a Headroom) -> Self {
+        Self { avoid: &NOTHING, headroom }
+    }
+
+    /// Empty targets that each zone keeps.
+    pub(super) fn kept_empty(&self) -> u32 {
+        u32::try_from(self.headroom.per_zone.hosts).unwrap_or(u32::MAX)
+    }
+}
+
+/// A chosen target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// Where to.
+    pub host: HostName,
+    /// Why it is not the preferred one; `None` when it is, or when none was preferred.
+    pub instead: Option<Refusal>,
+}

@@ -1,0 +1,206 @@
+//! What is where, as a running engine keeps it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Refusal;
+use crate::model::{GroupId, HostName, InstanceId, Region, Resources};
+use crate::plan::census::Census;
+use crate::plan::layout::Layout;
+use crate::plan::space::{Need, Space};
+
+/// What is where: all hosts of a region with their instances, and which of them take more.
+///
+/// No host takes instances until it is admitted: who is mitigated and in service is for the caller to know.
+#[derive(Debug, Clone)]
+pub struct Occupancy {
+    pub(super) layout: Arc<Layout>,
+    pub(super) space: Space,
+    occupants: BTreeMap<InstanceId, Occupant>,
+    /// By group, members on their way.
+    in_flight: BTreeMap<u32, u32>,
+    /// By domain, how often room appeared.
+    appeared: Vec<u64>,
+}
+
+/// One instance in an [`Occupancy`].
+#[derive(Debug, Clone)]
+struct Occupant {
+    amounts: Box<[i64]>,
+    group: Option<u32>,
+    on: u32,
+    bound_for: Option<u32>,
+}
+
+impl Occupant {
+    fn need(&self) -> Need<'_> {
+        Need { amounts: &self.amounts, group: self.group, from: self.on, zone: None, traits: None }
+    }
+}
+
+impl Occupancy {
+    /// Each instance on the host that Nova names; no host is a target.
+    pub fn of(region: &Region) -> Self {
+        let census = Census::of(region);
+        let layout = Arc::new(Layout::of(&census, &region.groups));
+        let mut occupancy = Self {
+            space: Space::empty(Arc::clone(&layout)),
+            occupants: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            appeared: vec![0; layout.domains().len()],
+            layout,
+        };
+        for instance in &region.instances {
+            if let Some(host) = &instance.host {
+                // An instance on a host that the region does not list takes no room that anybody plans with.
+                let _ = occupancy.place(instance.id, &instance.resources, instance.group.as_ref(), host);
+            }
+        }
+        occupancy
+    }
+
+    /// From now on `host` takes instances: it is mitigated and in service.
+    pub fn admit(&mut self, host: &HostName) -> Result<(), Refusal> {
+        let number = self.host(host)?;
+        if !self.space.is_target(number) {
+            self.space.set_target(number, true);
+            self.note_room(number);
+        }
+        Ok(())
+    }
+
+    /// From now on `host` takes none.
+    pub fn retire(&mut self, host: &HostName) -> Result<(), Refusal> {
+        let number = self.host(host)?;
+        self.space.set_target(number, false);
+        Ok(())
+    }
+
+    /// Whether `host` takes instances.
+    pub fn is_target(&self, host: &HostName) -> bool {
+        self.layout.host(host).is_some_and(|number| self.space.is_target(number))
+    }
+
+    /// Room on `host`, less what is on its way to it; `None` for a host that the region does not have.
+    pub fn room(&self, host: &HostName) -> Option<Resources> {
+        let number = self.layout.host(host)?;
+        Some(self.layout.resources(&self.space.slot(number).free))
+    }
+
+    /// Where an instance is; while it moves, where it comes from.
+    pub fn host_of(&self, instance: InstanceId) -> Option<&HostName> {
+        self.occupants.get(&instance).map(|occupant| self.layout.host_name(occupant.on))
+    }
+
+    /// Where an instance on its way is bound for.
+    pub fn bound_for(&self, instance: InstanceId) -> Option<&HostName> {
+        self.occupants.get(&instance)?.bound_for.map(|host| self.layout.host_name(host))
+    }
+
+    /// Instances on `host`, in order of id; those on their way to it not counted.
+    pub fn instances_on(&self, host: &HostName) -> Vec<InstanceId> {
+        let Some(number) = self.layout.host(host) else { return Vec::new() };
+        self.occupants.iter().filter(|(_, occupant)| occupant.on == number).map(|(id, _)| *id).collect()
+    }
+
+    /// The domain of `host` in words; `None` for a host that the region does not have.
+    pub fn domain(&self, host: &HostName) -> Option<&str> {
+        let number = self.layout.host(host)?;
+        Some(&self.layout.domains()[self.layout.domain_of(number) as usize].label)
+    }
+
+    /// How often room appeared in the domain of `host`. While this stands still, what found no room finds none.
+    pub fn room_appeared(&self, host: &HostName) -> u64 {
+        self.layout.host(host).map_or(0, |number| self.appeared[self.layout.domain_of(number) as usize])
+    }
+
+    /// Puts an instance on `host`, whether or not there is room: that is how things are. One that was known is
+    /// updated, and is no longer on its way anywhere.
+    pub fn place(
+        &mut self,
+        id: InstanceId,
+        resources: &Resources,
+        group: Option<&GroupId>,
+        host: &HostName,
+    ) -> Result<(), Refusal> {
+        let on = self.host(host)?;
+        self.remove(id);
+        // A class that no host offers takes no room on any of them.
+        let amounts = self.layout.amounts(resources).unwrap_or_else(|_| self.layout.known_amounts(resources));
+        let group = group.and_then(|group| self.layout.group(group));
+        let occupant = Occupant { amounts, group, on, bound_for: None };
+        self.space.take(on, &occupant.need());
+        self.occupants.insert(id, occupant);
+        Ok(())
+    }
+
+    /// Forgets an instance: it was deleted or left the region. Its room appears.
+    pub fn remove(&mut self, id: InstanceId) {
+        self.release(id);
+        if let Some(occupant) = self.occupants.remove(&id) {
+            self.space.give(occupant.on, &occupant.need());
+            self.note_room(occupant.on);
+        }
+    }
+
+    /// Takes the room on `host` for a move that starts. Until [`Self::relocate`] or [`Self::release`] the instance
+    /// takes room on both hosts, as Placement counts it. A former reservation is released.
+    pub fn reserve(&mut self, id: InstanceId, host: &HostName) -> Result<(), Refusal> {
+        let target = self.host(host)?;
+        self.release(id);
+        if let Some(occupant) = self.occupants.get_mut(&id) {
+            occupant.bound_for = Some(target);
+            let occupant = &*occupant;
+            self.space.take(target, &occupant.need());
+            if let Some(group) = occupant.group {
+                *self.in_flight.entry(group).or_default() += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back a reservation: the move failed or was called off.
+    pub fn release(&mut self, id: InstanceId) {
+        let Some(occupant) = self.occupants.get_mut(&id) else { return };
+        let Some(target) = occupant.bound_for.take() else { return };
+        let occupant = &*occupant;
+        self.space.give(target, &occupant.need());
+        if let Some(group) = occupant.group {
+            self.in_flight.entry(group).and_modify(|count| *count -= 1);
+        }
+        self.note_room(target);
+    }
+
+    /// The instance is on `host`, by our move or by somebody else's.
+    pub fn relocate(&mut self, id: InstanceId, host: &HostName) -> Result<(), Refusal> {
+        let target = self.host(host)?;
+        self.release(id);
+        if let Some(occupant) = self.occupants.get_mut(&id) {
+            let left = occupant.on;
+            self.space.give(left, &occupant.need());
+            occupant.on = target;
+            self.space.take(target, &occupant.need());
+            self.note_room(left);
+        }
+        Ok(())
+    }
+
+    /// The number of a host.
+    pub(super) fn host(&self, name: &HostName) -> Result<u32, Refusal> {
+        self.layout.host(name).ok_or_else(|| Refusal::UnknownHost { host: name.clone() })
+    }
+
+    /// A group without members in flight may go on, and a host with room may take more: both are room that appeared.
+    fn note_room(&mut self, host: u32) {
+        if self.space.is_target(host) {
+            self.appeared[self.layout.domain_of(host) as usize] += 1;
+        }
+    }
+
+    /// The group itself when it lets one member move at a time and one is on its way.
+    pub(super) fn group_in_flight(&self, group: Option<u32>) -> Option<u32> {
+        let group = group?;
+        (self.layout.is_hard_anti_affinity(group) && self.in_flight.get(&group).is_some_and(|count| *count > 0))
+            .then_some(group)
+    }
+}

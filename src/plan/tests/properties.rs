@@ -1,0 +1,96 @@
+//! What holds for the plan of any region.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{InstanceStatus, Limit};
+use crate::plan::synthetic::Recipe;
+
+prop_compose! {
+    fn recipes()(
+        hosts in 4_usize..40,
+        zones in 1_usize..4,
+        utilisation in 0.1_f64..1.0,
+        empty in 0.0_f64..0.3,
+        grouped in 0.0_f64..0.6,
+        group_size in 2_usize..20,
+        kinds in 1_usize..4,
+    ) -> Recipe {
+        Recipe { hosts, zones, utilisation, empty, grouped, group_size, kinds }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_checker_finds_nothing_in_plans_of_random_regions(
+        recipe in recipes(),
+        seed in any::<u64>(),
+        slots in 1_usize..8,
+        streams in 1_usize..3,
+        canaries in 0_usize..3,
+        kept in 0_usize..2,
+        stopped in 0_u64..300,
+    ) {
+        let mut region = synthetic::region(&recipe, seed);
+        for (number, instance) in region.instances.iter_mut().enumerate() {
+            if schedule::mix(seed, number as u64) % 1000 < stopped {
+                instance.status = InstanceStatus::Shutoff;
+            }
+        }
+        let mut case = Case::of(region);
+        case.policy.limits.hosts = Limit::at_most(slots);
+        case.policy.limits.hosts_per_zone = Limit::at_most(slots.div_ceil(2));
+        case.policy.limits.migrations = slots;
+        case.policy.limits.migrations_per_source = streams;
+        case.policy.limits.migrations_per_target = streams;
+        case.policy.canary.hosts = canaries;
+        case.policy.headroom.per_zone.hosts = kept;
+        match case.plan() {
+            Ok(rollout) => {
+                prop_assert!(rollout.certificate.violations.is_empty());
+                prop_assert!(rollout.certificate.makespan_s + 0.001 >= rollout.certificate.makespan_lower_bound_s);
+                prop_assert!(rollout.certificate.moves >= rollout.certificate.moves_lower_bound);
+            }
+            Err(PlanError::Infeasible { .. }) => {}
+            Err(other) => prop_assert!(false, "{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_checker_catches_any_move_and_host_that_goes_missing_or_astray(
+        recipe in recipes(),
+        seed in any::<u64>(),
+        place in any::<prop::sample::Index>(),
+        breakage in 0_usize..4,
+    ) {
+        let case = Case::of(synthetic::region(&recipe, seed));
+        let Ok(mut rollout) = case.plan() else { return Ok(()) };
+        let with_moves: Vec<usize> =
+            (0..rollout.hosts.len()).filter(|host| !rollout.hosts[*host].moves.is_empty()).collect();
+        if with_moves.is_empty() {
+            return Ok(());
+        }
+        let planned = &mut rollout.hosts[*place.get(&with_moves)];
+        let number = place.index(planned.moves.len());
+        match breakage {
+            0 => drop(planned.moves.remove(number)),
+            1 => planned.moves[number].to = planned.host.clone(),
+            2 => planned.moves[number].start_s = planned.finish_s,
+            _ => planned.finish_s = planned.start_s,
+        }
+        prop_assert!(!check(&rollout, &case.region).violations.is_empty());
+    }
+
+    #[test]
+    fn the_order_of_the_input_does_not_matter(recipe in recipes(), seed in any::<u64>()) {
+        let region = synthetic::region(&recipe, seed);
+        let mut turned = region.clone();
+        turned.hosts.reverse();
+        turned.instances.reverse();
+        turned.groups.reverse();
+        let (one, other) = (Case::of(region).plan(), Case::of(turned).plan());
+        prop_assert_eq!(one.ok().map(|rollout| rollout.digest), other.ok().map(|rollout| rollout.digest));
+    }
+}
