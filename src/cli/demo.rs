@@ -21,6 +21,7 @@ use super::lab::Region;
 use super::output::tell;
 use super::session::Session;
 use super::store;
+use super::terminal::Undisturbed;
 use crate::report::{count, duration};
 use crate::sim::Scenario;
 
@@ -61,6 +62,8 @@ pub fn run(args: &DemoArgs, session: &Session) -> Result<Exit, CommandError> {
         let serving = tokio::spawn(region.serve());
         // The runner gets Ctrl-C as well and answers it; the region must outlive it.
         let _deaf = tokio::spawn(async { while tokio::signal::ctrl_c().await.is_ok() {} });
+        // A runner that is killed cannot leave the terminal as it found it.
+        let _undisturbed = Undisturbed::new();
         let stage = Stage::new(&folder, session)?;
         let exit = play(&stage, args).await?;
         let lost = world.with(|world| world.lost().len());

@@ -8,6 +8,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::tell;
 use crate::journal::Journal;
 use crate::journal::sqlite::SqliteJournal;
+use crate::report::count;
 use crate::run::{self, HostPhase, RunState};
 
 /// The command that runs the rollout. The region is fast, so it is looked at more often than a real one.
@@ -55,9 +56,7 @@ async fn midway(stage: &Stage) -> Result<String, CommandError> {
 }
 
 fn under_way(state: &RunState) -> String {
-    format!(
-        "with {} hosts under way and {} migrations in flight",
-        state.count(HostPhase::Active),
-        state.moves_in_flight().count()
-    )
+    let hosts = count(state.count(HostPhase::Active), "host");
+    let migrations = count(state.moves_in_flight().count(), "migration");
+    format!("with {hosts} under way and {migrations} in flight")
 }

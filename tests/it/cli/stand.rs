@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(180);
 /// How often something that is waited for is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// The region's time passes so much faster: a host takes about a second.
+/// The region's time passes so much faster: a host takes about a second, most of it our own polling.
 const SPEED: f64 = 60.0;
 
 /// The password of the region's admin.
