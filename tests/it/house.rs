@@ -127,6 +127,13 @@ const RULES: &[Rule] = &[
         except: &["cloud/openstack", "http/"],
         tokens: &["reqwest"],
     },
+    Rule { name: "R4 TLS stays in the adapter", within: EVERYWHERE, except: &["cloud/openstack"], tokens: &["rustls"] },
+    Rule {
+        name: "only cli knows the terminal",
+        within: EVERYWHERE,
+        except: &["cli/"],
+        tokens: &["rustix", "indicatif"],
+    },
     Rule {
         name: "R4 serving HTTP stays in the simulated region and the live page",
         within: EVERYWHERE,
