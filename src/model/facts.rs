@@ -82,6 +82,24 @@ pub struct OsRelease {
     pub pretty_name: String,
 }
 
+impl OsRelease {
+    /// The package manager that the system is made of; `None` for a family that is not known. A host may have the tools
+    /// of another as well, whose packages say nothing of the system.
+    pub fn package_manager(&self) -> Option<PackageManager> {
+        let is = |families: &[&str]| {
+            let mut names = self.id_like.iter().chain(std::iter::once(&self.id));
+            names.any(|name| families.contains(&name.as_str()))
+        };
+        if is(&["debian", "ubuntu"]) {
+            Some(PackageManager::Dpkg)
+        } else if is(&["rhel", "fedora", "centos", "suse", "opensuse", "sles"]) {
+            Some(PackageManager::Rpm)
+        } else {
+            None
+        }
+    }
+}
+
 /// Processor.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cpu {

@@ -47,7 +47,7 @@ pub use nova_conf::NOVA_OPTIONS;
 
 use super::text::{excerpt, plain};
 use super::{RawFacts, Section};
-use crate::model::{DomainCapabilities, HostFacts, HostIdentity, Package, PackageManager};
+use crate::model::{DomainCapabilities, HostFacts, HostIdentity, OsRelease, Package, PackageManager};
 
 /// Names of the sections of [`RawFacts`]; the module's head says what each holds.
 pub mod section {
@@ -109,9 +109,11 @@ pub const STATUS_TIMED_OUT: i32 = 124;
 /// Makes facts of sections. Total: text of any kind is either understood or named in [`HostFacts::unread`].
 pub fn parse(raw: &RawFacts) -> HostFacts {
     let mut reader = Reader { raw, unread: BTreeMap::new() };
+    let os = reader.read(section::OS_RELEASE, os_release::parse);
+    let own_manager = os.as_ref().and_then(OsRelease::package_manager);
     let mut facts = HostFacts {
         read_at: reader.read(section::CLOCK, boot::clock),
-        os: reader.read(section::OS_RELEASE, os_release::parse),
+        os,
         architecture: reader.read(section::ARCHITECTURE, boot::word),
         cpu: reader.read(section::CPUINFO, cpuinfo::parse),
         kernel: reader.read(section::KERNEL, boot::word),
@@ -120,7 +122,7 @@ pub fn parse(raw: &RawFacts) -> HostFacts {
         default_command_line: reader.read_where_there(section::DEFAULT_COMMAND_LINE, boot::line),
         boot_id: reader.read(section::BOOT_ID, boot::word),
         uptime_s: reader.read(section::UPTIME, boot::uptime),
-        packages: reader.packages(),
+        packages: reader.packages(own_manager),
         vulnerabilities: reader.read(section::VULNERABILITIES, vulnerabilities::parse),
         kernel_log: reader.read(section::KERNEL_LOG, kernel_log::parse),
         domain_capabilities: None,
@@ -166,16 +168,18 @@ impl Reader<'_> {
         if not_there { None } else { self.read(name, parse) }
     }
 
-    /// Packages of every database that the host has; a host without any could not be read.
-    fn packages(&mut self) -> Vec<Package> {
+    /// Packages of the system's own database; where that is not known, of every one that the host has. A host without
+    /// any could not be read.
+    fn packages(&mut self, own: Option<PackageManager>) -> Vec<Package> {
+        let databases = [(section::RPM, PackageManager::Rpm), (section::DPKG, PackageManager::Dpkg)];
+        let is_there = |name| self.raw.sections.get(name).is_some_and(|found| found.status != STATUS_NOT_THERE);
+        let mut there: Vec<_> = databases.into_iter().filter(|(name, _)| is_there(*name)).collect();
+        if there.iter().any(|(_, manager)| Some(*manager) == own) {
+            there.retain(|(_, manager)| Some(*manager) == own);
+        }
         let mut found = Vec::new();
-        let mut there = 0;
-        for (name, manager) in [(section::RPM, PackageManager::Rpm), (section::DPKG, PackageManager::Dpkg)] {
-            let Some(section) = self.raw.sections.get(name) else { continue };
-            if section.status == STATUS_NOT_THERE {
-                continue;
-            }
-            there += 1;
+        for (name, manager) in &there {
+            let (name, manager) = (*name, *manager);
             if let Some(read) = self.read(name, |text| packages::parse(text, manager)) {
                 found.extend(read.packages);
                 if !read.unfinished.is_empty() {
@@ -183,7 +187,7 @@ impl Reader<'_> {
                 }
             }
         }
-        if there == 0 {
+        if there.is_empty() {
             self.unread.insert(section::RPM.to_owned(), "neither rpm nor dpkg answered".to_owned());
             self.unread.insert(section::DPKG.to_owned(), "neither rpm nor dpkg answered".to_owned());
         }

@@ -29,6 +29,19 @@ fn a_section_that_failed_is_absent_and_named_with_the_hosts_words_made_plain() {
 }
 
 #[test]
+fn packages_are_those_of_the_manager_that_the_system_is_made_of() {
+    let both =
+        [(section::RPM, 0, "libvirt 0:4.5.0-10.el7 x86_64\n"), (section::DPKG, 0, "libvirt0 9.0 amd64 installed\n")];
+    let names = |os: &'static str| {
+        let facts = parse(&raw(&[both.as_slice(), &[(section::OS_RELEASE, 0, os)]].concat()));
+        facts.packages.into_iter().map(|package| package.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names("ID=rhel\nVERSION_ID=7.6\n"), ["libvirt"]);
+    assert_eq!(names("ID=ubuntu\nID_LIKE=debian\n"), ["libvirt0"]);
+    assert_eq!(names("ID=something\n"), ["libvirt", "libvirt0"]);
+}
+
+#[test]
 fn a_host_without_dpkg_is_no_gap_but_a_host_without_any_package_database_is() {
     let facts = parse(&raw(&[(section::RPM, 0, "kernel 0:4.18.0-80.el8 x86_64\n"), (section::DPKG, 127, "")]));
     assert_eq!(facts.packages.len(), 1);

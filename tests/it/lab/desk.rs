@@ -89,10 +89,14 @@ impl Desk {
         serde_json::from_slice(&self.run(&["status", "-f", "json"], 0).stdout).unwrap()
     }
 
-    /// Wants a host tried again, in the run that there is.
-    pub fn retry(&self, host: &HostName) {
+    /// Wants hosts tried again in the run that there is, and goes on with it.
+    pub fn retry(&self, hosts: &[&HostName]) -> Child {
         let status = self.status();
-        self.run(&["retry", status["run"].as_str().unwrap(), host.as_str()], 0);
+        let run = status["run"].as_str().unwrap();
+        for host in hosts {
+            self.run(&["retry", run, host.as_str()], 0);
+        }
+        self.start(&["resume", run])
     }
 
     /// The state of a host and why, as `status` tells.

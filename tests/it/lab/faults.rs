@@ -131,10 +131,7 @@ async fn a_host_that_fails_stays_out_with_its_reason_and_is_finished_by_a_retry(
     assert_eq!(host(&region, theirs).service.disabled_reason.as_deref(), Some("ticket 4711: a fan"));
 
     raw.call(Method::PUT, "compute", &service, Some(json!({"status": "enabled"}))).await;
-    for name in [lost, broken, elsewhere, theirs] {
-        desk.retry(name);
-    }
-    let code = Desk::finish(desk.start(&["resume"]));
+    let code = Desk::finish(desk.retry(&[lost, broken, elsewhere, theirs]));
     assert_eq!(code, Some(0), "{}", desk.log());
     desk.run(&["assess", "--remedy", "mds", "--check"], 0);
     let after = desk.region("after.json");
