@@ -190,6 +190,10 @@ pub enum When {
     Start,
     /// The service of a host is disabled.
     Disabled(HostName),
+    /// The service of a host is enabled.
+    Enabled(HostName),
+    /// Somebody lists the domains of a host: the last look before its fence or its reboot.
+    Looked(HostName),
     /// nova-compute on a host is stopped.
     Fenced(HostName),
     /// A host is told to reboot.
@@ -212,6 +216,10 @@ pub enum What {
     Deleted(String),
     /// An instance's owner locks it.
     Locked(String),
+    /// Somebody starts the domain of a stopped instance by hand: Nova knows nothing of it.
+    DomainStarted(String),
+    /// Somebody ends it again.
+    DomainStopped(String),
     /// Somebody disables a host's service.
     Disabled(HostName),
     /// Somebody enables a host's service.

@@ -117,7 +117,12 @@ impl HostShell for SimShell {
     }
 
     async fn domains(&self, host: &HostName) -> HostResult<Vec<Domain>> {
-        self.command(host, "list domains", |world| domains_of(world, host)).await
+        let list = |world: &mut World| {
+            let domains = domains_of(world, host);
+            world.looked_at(host);
+            domains
+        };
+        self.command(host, "list domains", list).await
     }
 
     async fn start_job(&self, order: &JobOrder) -> HostResult<()> {

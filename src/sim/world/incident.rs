@@ -3,8 +3,8 @@
 use rand::Rng;
 
 use super::agenda::Happening;
-use super::{Caller, ServiceChange, SimServer, World, later};
-use crate::model::{HostName, Percent, Resources, ServiceStatus};
+use super::{Caller, ServiceChange, SimServer, VmState, World, later};
+use crate::model::{DomainState, HostName, Percent, Resources, ServiceStatus};
 use crate::sim::faults::{ApiFault, Faults, HostFault, JobFault, MigrationFault, ShellFault, What, When};
 
 impl World {
@@ -40,6 +40,8 @@ impl World {
             What::Stopped(server) => self.by_owner(&server, World::stop),
             What::Deleted(server) => self.by_owner(&server, World::delete),
             What::Locked(server) => self.by_owner(&server, |world, id, _| world.set_lock(id, true)),
+            What::DomainStarted(server) => self.by_hand(&server, DomainState::ShutOff, DomainState::Running),
+            What::DomainStopped(server) => self.by_hand(&server, DomainState::Running, DomainState::ShutOff),
             What::Disabled(host) => self.by_somebody(&host, ServiceStatus::Disabled),
             What::Enabled(host) => self.by_somebody(&host, ServiceStatus::Enabled),
             What::Silent(host, span) => {
@@ -79,6 +81,23 @@ impl World {
         if let Some(id) = self.find_server(server).map(|server| server.id) {
             drop(ask(self, id, Caller::Owner));
         }
+    }
+
+    /// Somebody turns the domain of a server that Nova holds for stopped.
+    fn by_hand(&mut self, server: &str, from: DomainState, to: DomainState) {
+        let Some(server) = self.find_server(server).filter(|server| server.vm_state == VmState::Stopped) else {
+            return;
+        };
+        let (id, host) = (server.id, server.host.clone());
+        let domain = host.and_then(|host| self.hosts.get_mut(&host)).and_then(|host| host.domains.get_mut(&id));
+        if let Some(domain) = domain.filter(|domain| domain.state == from) {
+            domain.state = to;
+        }
+    }
+
+    /// Somebody has listed the domains of a host.
+    pub fn looked_at(&mut self, host: &HostName) {
+        self.trigger(&When::Looked(host.clone()));
     }
 
     fn by_somebody(&mut self, host: &HostName, status: ServiceStatus) {

@@ -159,8 +159,10 @@ impl World {
             }
         }
         self.record_change(format!("service {name} {change:?}"));
-        if change.status == Some(ServiceStatus::Disabled) {
-            self.trigger(&When::Disabled(name.clone()));
+        match change.status {
+            Some(ServiceStatus::Disabled) => self.trigger(&When::Disabled(name.clone())),
+            Some(ServiceStatus::Enabled) => self.trigger(&When::Enabled(name.clone())),
+            None => {}
         }
         let request = self.next_request();
         Ok((name, request))

@@ -167,9 +167,10 @@ async fn a_fence_that_a_dead_runner_raised_and_did_not_record_comes_down_when_it
     };
     let stage = Stage::set(&scenario(faults), policy()).await;
     let fence = fleetmend::model::StepId::of(&victim, "fence");
-    let ends = move |event: &Event| match &event.kind {
-        EventKind::StepSucceeded { step, .. } | EventKind::StepFailed { step, .. } if *step == fence => Cut::Before,
-        _ => Cut::No,
+    let ends = move |event: &Event| {
+        let ended = matches!(&event.kind,
+            EventKind::StepSucceeded { step, .. } | EventKind::StepFailed { step, .. } if *step == fence);
+        if ended { Cut::Before } else { Cut::No }
     };
     stage.begin_until(&mut Notes::default(), ends).await;
     assert!(!stage.region.with(|world| world.host(&victim).unwrap().compute.is_started()), "the fence is up");
@@ -184,9 +185,10 @@ async fn a_fence_that_a_dead_runner_raised_and_did_not_record_comes_down_when_it
 #[tokio::test(start_paused = true)]
 async fn an_abandoned_host_with_its_fence_up_gets_nova_compute_back() {
     let stage = Stage::set(&scenario(Faults::default()), policy()).await;
-    let begins = |event: &Event| match &event.kind {
-        EventKind::StepStarted { step, .. } if step.as_str().ends_with("/verify-config") => Cut::After,
-        _ => Cut::No,
+    let begins = |event: &Event| {
+        let begun = matches!(&event.kind,
+            EventKind::StepStarted { step, .. } if step.as_str().ends_with("/verify-config"));
+        if begun { Cut::After } else { Cut::No }
     };
     stage.begin_until(&mut Notes::default(), begins).await;
     let (_steer, steered) = tokio::sync::mpsc::channel(1);

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use fleetmend::model::{HostName, InstanceHandling, Limit, Percent, Policy, Span};
+use fleetmend::journal::Request;
+use fleetmend::model::{HostName, InstanceHandling, InstanceStatus, Limit, Percent, Policy, Span};
 use fleetmend::sim::Scenario;
 use fleetmend::sim::faults::{
     Chances, Faults, HostFault, HostRule, Incident, JobFault, JobRule, MigrationFault, MigrationRule, What, When,
 };
-use fleetmend::sim::world::{Spread, Timing};
+use fleetmend::sim::world::{SimHost, Spread, Timing, World};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -23,6 +24,8 @@ pub(super) struct Case {
     pub faults: Faults,
     /// Deaths of the runner, one after the other.
     pub deaths: Vec<Death>,
+    /// What is asked from another terminal, each so long after the one before.
+    pub words: Vec<(Duration, Request)>,
 }
 
 /// How a runner dies, and for how long there is none.
@@ -30,6 +33,8 @@ pub(super) struct Case {
 pub(super) struct Death {
     pub how: How,
     pub gone_for: Duration,
+    /// How many seconds the clock of the next runner is off.
+    pub skew: i64,
 }
 
 /// How a runner dies.
@@ -47,7 +52,8 @@ pub(super) fn case(seed: u64) -> Case {
     let policy = policy(&mut dice);
     let faults = faults(&scenario, &mut dice);
     let deaths = (0..dice.random_range(0..=5)).map(|_| death(&mut dice)).collect();
-    Case { scenario, policy, faults, deaths }
+    let words = words(&scenario, &policy, &mut dice);
+    Case { scenario, policy, faults, deaths, words }
 }
 
 fn share(dice: &mut StdRng, often: f64, most: f64) -> Percent {
@@ -155,7 +161,44 @@ fn faults(scenario: &Scenario, dice: &mut StdRng) -> Faults {
         let after = Span::seconds(dice.random_range(0..=most));
         faults.incidents.push(Incident { when, after, what: what(&hosts, &instances, dice) });
     }
+    races(&world, &mut faults, dice);
     faults
+}
+
+/// What happens in the few moments in which it matters, and would hardly ever by chance.
+fn races(world: &World, faults: &mut Faults, dice: &mut StdRng) {
+    let mut incident = |when, after, what| faults.incidents.push(Incident { when, after, what });
+    let off = |host: &SimHost| {
+        let stopped = host.servers().filter_map(|id| world.server(id).ok());
+        stopped.filter(|server| server.status() == InstanceStatus::Shutoff).map(|server| server.name.clone()).collect()
+    };
+    for host in world.hosts() {
+        let name = &host.name;
+        let off: Vec<String> = off(host);
+        // A domain that is started by hand just before the fence goes up, and an owner's start behind it.
+        if let Some(by_hand) = off.first().filter(|_| dice.random_bool(0.3)) {
+            let looked = || When::Looked(name.clone());
+            incident(looked(), Span::millis(0), What::DomainStarted(by_hand.clone()));
+            incident(looked(), Span::seconds(dice.random_range(1..=30)), What::DomainStopped(by_hand.clone()));
+            if let Some(started) = off.get(1) {
+                incident(looked(), Span::millis(dice.random_range(0..=1500)), What::Started(started.clone()));
+            }
+        }
+        if dice.random_bool(0.03) {
+            incident(
+                When::RebootOrdered(name.clone()),
+                Span::seconds(dice.random_range(0..=40)),
+                What::Disabled(name.clone()),
+            );
+        }
+        if dice.random_bool(0.03) {
+            incident(
+                When::Enabled(name.clone()),
+                Span::seconds(dice.random_range(0..=60)),
+                What::Disabled(name.clone()),
+            );
+        }
+    }
 }
 
 /// None in most regions.
@@ -208,5 +251,31 @@ fn death(dice: &mut StdRng) -> Death {
         _ => How::After(Duration::from_millis(dice.random_range(1..=400_000))),
     };
     let most = [1, 60, 60, 1200, 20_000].choose(dice).copied().unwrap();
-    Death { how, gone_for: Duration::from_millis(1000 * dice.random_range(0..=most)) }
+    let skew = if dice.random_bool(0.2) { dice.random_range(-300..=300) } else { 0 };
+    Death { how, gone_for: Duration::from_secs(dice.random_range(0..=most)), skew }
+}
+
+fn words(scenario: &Scenario, policy: &Policy, dice: &mut StdRng) -> Vec<(Duration, Request)> {
+    let hosts: Vec<HostName> = scenario.build().hosts().map(|host| host.name.clone()).collect();
+    let mut words = Vec::new();
+    for _ in 0..2 * few(dice) {
+        let host = hosts.choose(dice).unwrap().clone();
+        let request = match dice.random_range(0..6) {
+            0 => Request::Pause,
+            1 => Request::Stop,
+            2 => Request::Skip { host },
+            3 | 4 => Request::Retry { host },
+            _ => {
+                let mut limits = policy.limits.clone();
+                limits.migrations += 2;
+                Request::Limits { limits }
+            }
+        };
+        let pauses = request == Request::Pause;
+        words.push((Duration::from_secs(dice.random_range(1..=600)), request));
+        if pauses {
+            words.push((Duration::from_secs(dice.random_range(1..=600)), Request::Continue));
+        }
+    }
+    words
 }

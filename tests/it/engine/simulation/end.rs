@@ -108,6 +108,8 @@ fn blame(case: &Case, state: &RunState, watch: &mut Watch) {
         | What::Started(_)
         | What::Stopped(_)
         | What::Deleted(_)
+        | What::DomainStarted(_)
+        | What::DomainStopped(_)
         | What::Silent(..)
         | What::ControlPlaneDown(_) => true,
         What::Locked(_)
@@ -188,6 +190,8 @@ fn touched_hosts(faults: &Faults) -> BTreeSet<HostName> {
         | What::Stopped(_)
         | What::Deleted(_)
         | What::Locked(_)
+        | What::DomainStarted(_)
+        | What::DomainStopped(_)
         | What::Silent(..)
         | What::ComputeReturns(_)
         | What::ControlPlaneDown(_) => None,
@@ -199,7 +203,19 @@ fn touched_hosts(faults: &Faults) -> BTreeSet<HostName> {
 fn touched_instances(faults: &Faults) -> BTreeSet<String> {
     let touched = faults.incidents.iter().filter_map(|incident| match &incident.what {
         What::Started(name) | What::Stopped(name) | What::Deleted(name) => Some(name.clone()),
-        _ => None,
+        What::Created(_)
+        | What::Locked(_)
+        | What::DomainStarted(_)
+        | What::DomainStopped(_)
+        | What::Disabled(_)
+        | What::Enabled(_)
+        | What::Silent(..)
+        | What::ComputeDies(_)
+        | What::ComputeReturns(_)
+        | What::Impostor(..)
+        | What::Unreachable(..)
+        | What::PowerCut(_)
+        | What::ControlPlaneDown(_) => None,
     });
     touched.collect()
 }

@@ -11,7 +11,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetmend::journal::Journal;
+use fleetmend::clock::Clock;
+use fleetmend::journal::{Journal, PlacedRequest};
 use fleetmend::plan::Scope;
 use fleetmend::run::{DriveError, Engine, EventKind, Outcome, RunEnd, RunError};
 use tokio::sync::mpsc;
@@ -45,7 +46,7 @@ impl Story {
             let _ = writeln!(told, "  {violation}");
         }
         if at_length {
-            let _ = writeln!(told, "  {:#?}\n  {:?}", self.case.faults, self.case.deaths);
+            let _ = writeln!(told, "  {:#?}\n  {:?}\n  {:?}", self.case.faults, self.case.deaths, self.case.words);
             for event in &self.watch.events {
                 let text = serde_json::to_string(&event.kind).unwrap();
                 let _ = writeln!(told, "  {:4} {} {}", event.seq, event.at, text.chars().take(400).collect::<String>());
@@ -65,6 +66,15 @@ fn play(seed: u64) -> Option<Story> {
         };
         stage.region.with(|world| world.set_faults(case.faults.clone()));
         let mut watch = Watch::new(Arc::clone(&stage.region));
+        let (journal, run, words) = (Arc::clone(&stage.journal), stage.run, case.words.clone());
+        tokio::spawn(async move {
+            for (after, request) in words {
+                tokio::time::sleep(after).await;
+                let placed = PlacedRequest { request, by: "somebody".to_owned(), at: jiff::Timestamp::UNIX_EPOCH };
+                // Before the run is begun there is nobody to ask.
+                let _ = journal.place_request(run, &placed).await;
+            }
+        });
         let end = match live_and_die(&stage, &case.deaths, &mut watch).await {
             Ok(end) => Some(end),
             Err(why) => {
@@ -81,15 +91,30 @@ fn play(seed: u64) -> Option<Story> {
     })
 }
 
+/// A runner's clock that is some seconds off.
+struct Skewed(Arc<dyn Clock>, i64);
+
+impl Clock for Skewed {
+    fn real(&self, span: Duration) -> Duration {
+        self.0.real(span)
+    }
+
+    fn now(&self) -> jiff::Timestamp {
+        self.0.now() + jiff::SignedDuration::from_secs(self.1)
+    }
+}
+
 /// Begins the run, kills it as often as it is to die, and resumes it until it is over.
 async fn live_and_die(stage: &Stage, deaths: &[Death], watch: &mut Watch) -> Result<RunEnd, String> {
-    let mut deaths = deaths.iter();
+    let (mut deaths, mut skew) = (deaths.iter(), 0);
     for _ in 0..RESUMES {
         let death = deaths.next().copied();
         let ended = match death.map(|death| death.how) {
-            Some(How::After(span)) => timeout(span, one_life(stage, None, watch)).await.ok(),
-            Some(How::AtEvent(number, cut)) => timeout(LIFE, one_life(stage, Some((number, cut)), watch)).await.ok(),
-            None => match timeout(LIFE, one_life(stage, None, watch)).await {
+            Some(How::After(span)) => timeout(span, one_life(stage, None, skew, watch)).await.ok(),
+            Some(How::AtEvent(number, cut)) => {
+                timeout(LIFE, one_life(stage, Some((number, cut)), skew, watch)).await.ok()
+            }
+            None => match timeout(LIFE, one_life(stage, None, skew, watch)).await {
                 Ok(ended) => Some(ended),
                 Err(_) => return Err("the run does not end".to_owned()),
             },
@@ -100,18 +125,19 @@ async fn live_and_die(stage: &Stage, deaths: &[Death], watch: &mut Watch) -> Res
             Some(Ok(_) | Err(RunError::Cloud(_) | RunError::Drive { source: DriveError::Journal(_), .. })) | None => {}
             Some(Err(other)) => return Err(format!("the run broke: {other:?}")),
         }
-        if watch.events.last().is_some_and(|event| event.ends_the_run()) && death.is_some() {
+        if watch.events.last().is_some_and(fleetmend::run::Event::ends_the_run) && death.is_some() {
             // It died when it had ended: nothing is left to resume.
             let state = fleetmend::run::load(stage.journal.as_ref(), stage.run).await.map_err(|e| format!("{e:?}"))?;
             return Ok(RunEnd { outcome: Some(Outcome::Done), state });
         }
+        skew = death.map_or(skew, |death| death.skew);
         tokio::time::sleep(death.map_or(Duration::from_secs(60), |death| death.gone_for)).await;
     }
     Err(format!("it was resumed {RESUMES} times and has no end"))
 }
 
 /// One process: begins or resumes, until it ends or dies.
-async fn one_life(stage: &Stage, death: Option<(u64, Cut)>, watch: &mut Watch) -> Result<RunEnd, RunError> {
+async fn one_life(stage: &Stage, death: Option<(u64, Cut)>, skew: i64, watch: &mut Watch) -> Result<RunEnd, RunError> {
     let begun = stage.journal.record(stage.run).await.is_ok();
     let state = if begun { Some(fleetmend::run::load(stage.journal.as_ref(), stage.run).await?) } else { None };
     if let Some(state) = state.filter(fleetmend::run::RunState::is_over) {
@@ -122,7 +148,8 @@ async fn one_life(stage: &Stage, death: Option<(u64, Cut)>, watch: &mut Watch) -
         seen += 1;
         death.filter(|(number, _)| seen == *number).map_or(Cut::No, |(_, cut)| cut)
     });
-    let engine = Engine { journal: Fuse::new(Arc::clone(&stage.journal), burns), ..stage.engine() };
+    let mut engine = Engine { journal: Fuse::new(Arc::clone(&stage.journal), burns), ..stage.engine() };
+    engine.ports.clock = Arc::new(Skewed(Arc::clone(&engine.ports.clock), skew));
     let (_steer, steered) = mpsc::channel(1);
     if begun {
         engine.resume(stage.run, steered, watch).await
