@@ -98,11 +98,12 @@ fn a_read_only_state_folder_stops_the_run_before_it_begins() {
 fn a_disk_that_fills_up_interrupts_the_run_and_resume_goes_on_once_there_is_room() {
     let stand = Stand::new();
     stand.plan();
-    let script = "\"$0\" run rollout.yaml --yes --poll 100ms --state sqlite:small/j.db; echo run $?\n\
-        mount -o remount,size=64m small\n\
+    let script = "head -c 15872k /dev/zero >small/filler\n\
+        \"$0\" run rollout.yaml --yes --poll 100ms --state sqlite:small/j.db; echo run $?\n\
+        rm small/filler\n\
         \"$0\" status --state sqlite:small/j.db >status.txt; echo status $?\n\
         \"$0\" resume --poll 100ms --state sqlite:small/j.db 2>resume.txt; echo resume $?\n";
-    let Some(told) = on_a_small_disk(&stand, "size=512k", script) else { return left_out("a full disk") };
+    let Some(told) = on_a_small_disk(&stand, "size=16m", script) else { return left_out("a full disk") };
     assert_eq!(told.out, "run 5\nstatus 0\nresume 0\n", "{}", told.err);
     told.said(
         0,
