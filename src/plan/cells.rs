@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::fleet::{Fleet, Millis};
+use super::schedule::Lightness;
 use super::space::Space;
 
 /// Hosts of one domain that are exchangeable as mirrors: about the same capacity, and traits that no instance tells
@@ -14,7 +15,7 @@ pub(super) struct Cell {
     pub(super) by_time: BTreeSet<(Millis, u32)>,
     /// Waiting hosts in the strategy's order.
     pub(super) by_rank: BTreeSet<(u64, u32)>,
-    /// Waiting hosts by load over capacity, in millionths.
+    /// Waiting hosts by load over capacity, in millionths; the lightest are packed first.
     pub(super) by_load: BTreeSet<(u64, u32)>,
     /// Waiting hosts that nothing leaves.
     pub(super) idle: BTreeSet<u32>,
@@ -60,11 +61,12 @@ pub(super) struct Index {
     /// Occupants that never leave, by host.
     stays: Vec<u32>,
     rank: Vec<u64>,
+    lightness: Lightness,
 }
 
 impl Index {
     /// Sorts hosts into cells; nothing waits yet, and the targets of `space` have their room.
-    pub(super) fn of(fleet: &Fleet<'_>, space: &Space, rank: Vec<u64>) -> Self {
+    pub(super) fn of(fleet: &Fleet<'_>, space: &Space, rank: Vec<u64>, lightness: Lightness) -> Self {
         let layout = &fleet.layout;
         let count = u32::try_from(layout.len()).unwrap_or(u32::MAX);
         let key = |host| (layout.domain_of(host), size_of(layout.capacity(host)), fleet.meets(host));
@@ -84,6 +86,7 @@ impl Index {
             rooms: vec![Room::default(); layout.domains().len()],
             stays: (0..count).map(stays).collect(),
             rank,
+            lightness,
         };
         for host in (0..count).filter(|host| space.is_target(*host)) {
             index.admit(fleet, space, host);
@@ -148,7 +151,7 @@ impl Index {
 
     /// A host waits to be begun.
     pub(super) fn wait(&mut self, fleet: &Fleet<'_>, space: &Space, host: u32, leaving: &[u32]) {
-        let (time, load) = (fleet.out_for(leaving), load_of(fleet, host, leaving));
+        let (time, load) = (fleet.out_for(leaving), load_of(fleet, host, leaving, self.lightness));
         let rank = self.rank[host as usize];
         let room = self.room(host);
         room.waiting.insert((free_of_tight(fleet, space, host), host));
@@ -165,7 +168,7 @@ impl Index {
 
     /// A host no longer waits.
     pub(super) fn forget(&mut self, fleet: &Fleet<'_>, space: &Space, host: u32, leaving: &[u32]) {
-        let (time, load) = (fleet.out_for(leaving), load_of(fleet, host, leaving));
+        let (time, load) = (fleet.out_for(leaving), load_of(fleet, host, leaving, self.lightness));
         let rank = self.rank[host as usize];
         let room = self.room(host);
         room.waiting.remove(&(free_of_tight(fleet, space, host), host));
@@ -202,10 +205,19 @@ fn free_of_tight(fleet: &Fleet<'_>, space: &Space, host: u32) -> i64 {
     space.slot(host).free.get(fleet.tight(host)).copied().unwrap_or(0)
 }
 
-/// Load over capacity of the tight class in millionths.
-fn load_of(fleet: &Fleet<'_>, host: u32, leaving: &[u32]) -> u64 {
-    let tight = fleet.tight(host);
-    let load: i64 = leaving.iter().map(|instance| fleet.amount(*instance, tight)).sum();
-    let capacity = fleet.layout.capacity(host).get(tight).copied().unwrap_or(0).max(1);
-    u64::try_from(i128::from(load) * 1_000_000 / i128::from(capacity)).unwrap_or(0)
+/// Load over capacity in millionths, as `by` counts it.
+fn load_of(fleet: &Fleet<'_>, host: u32, leaving: &[u32], by: Lightness) -> u64 {
+    let share = |(class, capacity): (usize, &i64)| {
+        let load: i64 = leaving.iter().map(|instance| fleet.amount(*instance, class)).sum();
+        u64::try_from(i128::from(load) * 1_000_000 / i128::from((*capacity).max(1))).unwrap_or(0)
+    };
+    let capacity = fleet.layout.capacity(host);
+    match by {
+        Lightness::Tight => {
+            let tight = fleet.tight(host);
+            capacity.get(tight).map_or(0, |amount| share((tight, amount)))
+        }
+        Lightness::Fullest => capacity.iter().enumerate().map(share).max().unwrap_or(0),
+        Lightness::Sum => capacity.iter().enumerate().map(share).sum(),
+    }
 }

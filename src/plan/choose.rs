@@ -196,19 +196,19 @@ impl Loop<'_, '_> {
     /// together into one vacant host. Begins it.
     fn pack(&mut self, host: u32, in_need: bool) -> bool {
         let domain = self.fleet.layout.domain_of(host) as usize;
-        let tight = self.fleet.tight(host);
         let vacant = self.index.rooms[domain].vacant.last().map_or(0, |(free, _)| *free);
+        let mut budget = if self.strategy.squeeze && !in_need { self.late_moves_left } else { 0 };
         let mut placement = Vec::with_capacity(self.leaving[host as usize].len());
         let mut left = Vec::new();
         let mut left_over = 0;
         for instance in self.leaving[host as usize].clone() {
-            if let Some(target) = self.best_gap(instance, host) {
-                self.book(instance, host, target);
+            if let Some(target) = self.gap_within(instance, host, &mut budget) {
+                self.book_seed(instance, host, target);
                 placement.push((instance, target));
                 continue;
             }
             left.push(instance);
-            left_over += self.fleet.amount(instance, tight);
+            left_over += self.fleet.amount(instance, self.fleet.tight(host));
             // No vacant host will do: the rest need not be looked at.
             if left_over > vacant {
                 break;
@@ -218,15 +218,28 @@ impl Loop<'_, '_> {
             let together = (left_over <= vacant).then(|| self.vacant_for(&left, host, in_need)).flatten();
             let Some(target) = together else {
                 for (instance, target) in placement {
-                    self.unbook(instance, host, target);
+                    self.undo_seed(instance, host, target);
                 }
                 self.failed_at[host as usize] = self.index.rooms[domain].version;
                 return false;
             };
             placement.extend(left.into_iter().map(|instance| (instance, target)));
         }
+        if self.strategy.squeeze && !in_need {
+            self.late_moves_left = budget;
+        }
         self.begin(host, &placement);
         true
+    }
+
+    /// The best gap of a mitigated host, else one of a host that is not while the budget lasts.
+    fn gap_within(&self, instance: u32, from: u32, budget: &mut u32) -> Option<u32> {
+        self.best_gap(instance, from).or_else(|| {
+            *budget = budget.checked_sub(1)?;
+            let found = self.best_unmitigated(instance, from, self.fleet.layout.domain_of(from), false);
+            *budget += u32::from(found.is_none());
+            found
+        })
     }
 
     /// Books all of `instances` onto the smallest vacant host that takes them together.

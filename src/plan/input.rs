@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::rollout::SkippedHost;
-use crate::model::{Digest, HostName, Policy, Region, RolloutId, ZoneName};
+use crate::model::{Digest, HostName, Policy, Region, Resources, RolloutId, ZoneName};
 use crate::remedy::{Remedy, Verdict};
 
 /// Everything that [`super::plan`] looks at; the same input gives the same bytes.
@@ -106,6 +106,9 @@ pub struct Shortfall {
     pub class: Option<String>,
     /// How much of it is missing, in units of Placement.
     pub missing: u64,
+    /// An empty mitigated host of its domain with this much room and its traits would take all of its instances at once;
+    /// `None` where no host would.
+    pub would_do: Option<Resources>,
     /// All of it in words.
     pub detail: String,
 }

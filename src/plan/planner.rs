@@ -15,7 +15,7 @@ use super::schedule::{Planned, explain_stuck};
 use super::select::{Selection, select};
 use super::space::Barrier;
 use super::sweep::{Sweep, sweep};
-use crate::model::{Digest, HostName};
+use crate::model::{Digest, HostName, Resources};
 use crate::remedy::Verdict;
 
 /// Plans the whole campaign. The same input gives the same bytes, whatever the order of hosts and instances in it.
@@ -60,7 +60,7 @@ fn report(fleet: &Fleet<'_>, swept: &Sweep, canaries: &[u32]) -> PlanReport {
 fn shortfall(fleet: &Fleet<'_>, host: u32, barrier: Option<(u32, Barrier)>) -> Shortfall {
     let domain = fleet.layout.domain_label(host).to_owned();
     let (mut class, mut missing) = (None, 0);
-    let detail = match barrier {
+    let mut detail = match barrier {
         None => format!("each of its instances fits somewhere in {domain}, but not all of them at once"),
         Some((number, barrier)) => {
             let instance = fleet.instance(number);
@@ -88,7 +88,30 @@ fn shortfall(fleet: &Fleet<'_>, host: u32, barrier: Option<(u32, Barrier)>) -> S
             }
         }
     };
-    Shortfall { host: fleet.name(host).clone(), domain, class, missing, detail }
+    let would_do = would_do(fleet, host, barrier);
+    if let Some(room) = &would_do {
+        let amounts: Vec<String> =
+            room.iter().filter(|(_, amount)| *amount > 0).map(|(class, amount)| format!("{amount} {class}")).collect();
+        detail = format!("{detail}; one empty host more in {domain} with {} would do", amounts.join(", "));
+    }
+    Shortfall { host: fleet.name(host).clone(), domain, class, missing, would_do, detail }
+}
+
+/// The mirror lemma: an empty host of the domain as large as the load of `host` takes all of it, groups included, except
+/// where an instance may be nowhere else in the domain.
+fn would_do(fleet: &Fleet<'_>, host: u32, barrier: Option<(u32, Barrier)>) -> Option<Resources> {
+    match barrier.map(|(_, barrier)| barrier) {
+        Some(Barrier::Zone | Barrier::Affinity(_)) => None,
+        None
+        | Some(
+            Barrier::NotTarget | Barrier::Traits | Barrier::Room { .. } | Barrier::AntiAffinity(_) | Barrier::Headroom,
+        ) => {
+            let of_class =
+                |class| fleet.leaving[host as usize].iter().map(|instance| fleet.amount(*instance, class)).sum();
+            let load: Vec<i64> = (0..fleet.layout.classes().len()).map(of_class).collect();
+            Some(fleet.layout.resources(&load))
+        }
+    }
 }
 
 fn assemble(

@@ -23,6 +23,11 @@ pub(super) struct Strategy {
     pub(super) late_moves: u32,
     /// Whether hosts are packed while vacant hosts are scarce.
     pub(super) pack: bool,
+    /// Whether those moves are spent on small instances, into the gaps of hosts that are not mitigated, so that what is
+    /// left of two hosts fits into one.
+    pub(super) squeeze: bool,
+    /// Which hosts are packed first.
+    pub(super) lightness: Lightness,
     /// From this many rounds before the end on, hosts are chosen by how well their time fills what is left.
     pub(super) fitted_rounds: u64,
     /// Whether instances are packed onto hosts that nothing is on its way to, where there is a choice.
@@ -38,6 +43,18 @@ pub(super) enum Order {
     Mixed,
     /// Those that take longest first.
     Longest,
+}
+
+/// What makes a host light.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lightness {
+    /// Its share in use of its domain's tight class.
+    Tight,
+    /// That of the class of which most is in use. Where two classes are scarce, a host that is light in one is full in
+    /// the other.
+    Fullest,
+    /// The sum of the shares of all classes.
+    Sum,
 }
 
 /// A schedule.
@@ -124,7 +141,7 @@ impl<'f, 'a> Loop<'f, 'a> {
                 u64::MAX - leaving.map_or(0, |leaving| fleet.out_for(leaving))
             }
         });
-        let mut index = Index::of(fleet, &fleet.space, rank.collect());
+        let mut index = Index::of(fleet, &fleet.space, rank.collect(), strategy.lightness);
         let mut waits = vec![false; count];
         for host in &fleet.hosts {
             index.wait(fleet, &fleet.space, *host, &fleet.leaving[*host as usize]);

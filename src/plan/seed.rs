@@ -24,7 +24,7 @@ impl Loop<'_, '_> {
             self.seeds_left -= 1;
             return true;
         }
-        if has_target && self.late_moves_left > 0 {
+        if has_target && self.late_moves_left > 0 && !self.strategy.squeeze {
             match self.seed(domain, self.late_moves_left, false) {
                 Some(moves) => {
                     self.late_moves_left -= moves;
@@ -81,7 +81,7 @@ impl Loop<'_, '_> {
         Some(extra)
     }
 
-    fn best_unmitigated(&self, instance: u32, from: u32, domain: u32, to_bystanders: bool) -> Option<u32> {
+    pub(super) fn best_unmitigated(&self, instance: u32, from: u32, domain: u32, to_bystanders: bool) -> Option<u32> {
         let need = self.fleet.need(instance, from);
         let amount = self.fleet.amount(instance, self.fleet.tight(from));
         let mut hosts = self.index.rooms[domain as usize].unmitigated(amount, to_bystanders);
@@ -89,7 +89,7 @@ impl Loop<'_, '_> {
     }
 
     /// Books a seed's instance; a host that waits will have one more to drain.
-    fn book_seed(&mut self, instance: u32, from: u32, target: u32) {
+    pub(super) fn book_seed(&mut self, instance: u32, from: u32, target: u32) {
         if self.space.is_target(target) {
             self.book(instance, from, target);
             return;
@@ -101,7 +101,7 @@ impl Loop<'_, '_> {
         });
     }
 
-    fn undo_seed(&mut self, instance: u32, from: u32, target: u32) {
+    pub(super) fn undo_seed(&mut self, instance: u32, from: u32, target: u32) {
         if self.space.is_target(target) {
             self.unbook(instance, from, target);
             return;

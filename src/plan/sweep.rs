@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::fleet::{Fleet, Millis};
-use super::schedule::{Order, Schedule, Strategy, schedule};
+use super::schedule::{Lightness, Order, Schedule, Strategy, schedule};
 use crate::model::{Objective, Prefer};
 
 /// A strategy and what came of it.
@@ -68,8 +68,17 @@ pub(super) fn sweep(fleet: &Fleet<'_>, objective: &Objective, canaries: &[u32], 
 fn first_stage(fleet: &Fleet<'_>, seed: u64, attempts: usize) -> Vec<Strategy> {
     let slots = fleet.pools[0].limit.min(u32::try_from(fleet.hosts.len()).unwrap_or(u32::MAX));
     let fitted_rounds = FITTED_ROUNDS[0];
-    let basis =
-        Strategy { order: Order::Mixed, seeds: 0, late_moves: 0, pack: true, fitted_rounds, idle_targets: true, seed };
+    let basis = Strategy {
+        order: Order::Mixed,
+        seeds: 0,
+        late_moves: 0,
+        pack: true,
+        squeeze: false,
+        lightness: Lightness::Tight,
+        fitted_rounds,
+        idle_targets: true,
+        seed,
+    };
     let seeds = [0, slots, slots / 2, slots / 4, slots - slots / 4, slots / 8];
     let mut strategies: Vec<Strategy> = Vec::new();
     for seeds in seeds {
@@ -98,17 +107,23 @@ fn second_stage(basis: &Strategy, attempts: usize) -> Vec<Strategy> {
     (1..attempts).map(variant).collect()
 }
 
-/// Strategies that spend moves to fill slots; for those who ask for the fastest, or where the makespan is too long
-/// otherwise.
+/// Strategies that spend moves to fill slots, or pack other hosts first; for those who ask for the fastest, or where
+/// the makespan is too long otherwise.
 fn late_seeds(fleet: &Fleet<'_>, goal: Goal<'_>, basis: &Strategy, attempts: usize) -> Vec<Strategy> {
     let budget = share(fleet.instance_count(), goal.objective.extra_moves.fraction());
-    let budgets = [budget, budget / 2, budget / 4, budget / 8];
-    budgets
-        .into_iter()
-        .filter(|late_moves| *late_moves > 0)
-        .take(attempts)
-        .map(|late_moves| Strategy { late_moves, ..basis.clone() })
-        .collect()
+    let spent = [(budget, false), (budget, true), (budget / 2, true), (0, false)];
+    let all = [Lightness::Sum, Lightness::Tight, Lightness::Fullest].into_iter().flat_map(|lightness| {
+        spent.map(|(late_moves, squeeze)| Strategy { late_moves, squeeze, lightness, ..basis.clone() })
+    });
+    let mut strategies: Vec<Strategy> = Vec::new();
+    for mut strategy in all {
+        strategy.squeeze &= strategy.late_moves > 0;
+        if strategy != *basis && !strategies.contains(&strategy) {
+            strategies.push(strategy);
+        }
+    }
+    strategies.truncate(attempts);
+    strategies
 }
 
 #[expect(
@@ -240,12 +255,18 @@ impl Strategy {
             Order::Longest => "longest first",
         };
         let pack = if self.pack { "packed while vacant hosts are scarce" } else { "mirrored only" };
-        let late = match self.late_moves {
-            0 => String::new(),
-            moves => format!(", up to {moves} moves to fill slots"),
+        let late = match (self.late_moves, self.squeeze) {
+            (0, _) => String::new(),
+            (moves, false) => format!(", up to {moves} moves to fill slots"),
+            (moves, true) => format!(", up to {moves} moves into gaps so that two hosts fit into one"),
+        };
+        let light = match self.lightness {
+            Lightness::Tight => "",
+            Lightness::Fullest => ", lightest by the fullest class",
+            Lightness::Sum => ", lightest by the sum of classes",
         };
         let idle = if self.idle_targets { ", idle targets first" } else { "" };
         let Self { seeds, fitted_rounds, seed, .. } = self;
-        format!("{seeds} seeds, {order}, fitted over {fitted_rounds} rounds, {pack}{idle}{late}, seed {seed}")
+        format!("{seeds} seeds, {order}, fitted over {fitted_rounds} rounds, {pack}{light}{idle}{late}, seed {seed}")
     }
 }

@@ -170,13 +170,15 @@ fn what_found_no_room_need_not_be_asked_again_until_room_appears() {
     assert!(occupancy.room_appeared(&host("a")) > before);
 }
 
+/// What it shows, the other hosts with their sizes, where two instances were planned to go, and where they go.
+type Case<'a> = (&'a str, &'a [(&'a str, u64)], [Option<&'a str>; 2], [&'a str; 2]);
+
 #[test]
 fn a_whole_host_goes_where_planned_else_onto_one_host_else_where_each_fits_best() {
     let sizes = |sizes: &[(&str, u64)]| {
         let empty = Fixture::new().host("a", "z", 64).instance(1, "a", 20).instance(2, "a", 30);
         sizes.iter().fold(empty, |fixture, (name, size)| fixture.host(name, "z", *size)).0
     };
-    type Case<'a> = (&'a str, &'a [(&'a str, u64)], [Option<&'a str>; 2], [&'a str; 2]);
     let cases: [Case<'_>; 3] = [
         ("the smallest that takes all", &[("b", 128), ("c", 64), ("d", 30)], [None, None], ["c", "c"]),
         ("spread when no single one does", &[("b", 32), ("c", 20)], [None, None], ["c", "b"]),

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::model::{GroupPolicy, InstanceHandling, InstanceStatus, Limit, ServiceState, ServiceStatus, Span};
+use crate::model::{
+    GroupPolicy, InstanceHandling, InstanceStatus, Limit, Percent, Prefer, Resources, ServiceState, ServiceStatus, Span,
+};
 use crate::plan::fixture::{Fixture, id};
 use crate::plan::synthetic::Recipe;
 
@@ -149,9 +151,34 @@ fn what_cannot_be_done_at_all_is_an_answer_with_class_and_amount() {
             assert_eq!(shortfalls.len(), 2);
             assert!(skipped.iter().all(|skipped| skipped.reason == SkipReason::NoRoom));
             assert!(shortfalls[0].detail.contains("zone z"), "{}", shortfalls[0].detail);
+            let would_do = "one empty host more in zone z with 10 DISK_GB, 60 MEMORY_MB, 1 VCPU would do";
+            assert!(shortfalls[0].detail.ends_with(would_do), "{}", shortfalls[0].detail);
+            assert_eq!(shortfalls[0].would_do.as_ref().map(Resources::memory_mb), Some(60));
         }
         other @ (PlanError::NoSuch { .. } | PlanError::Violations(_)) => panic!("{other}"),
     }
+}
+
+#[test]
+fn moves_are_spent_on_small_instances_so_that_what_is_left_of_two_hosts_fits_into_one() {
+    let mut fixture = Fixture::new().host("empty", "z", 100);
+    for host in 1..=12_u128 {
+        let name = format!("host{host}");
+        fixture = fixture.host(&name, "z", 100).instance(host * 10, &name, 45);
+        for small in 1..=5 {
+            fixture = fixture.instance(host * 10 + small, &name, 9);
+        }
+    }
+    let mut case = Case::of(fixture.0);
+    case.policy.limits.hosts = Limit::at_most(4);
+    case.policy.limits.hosts_per_zone = Limit::at_most(4);
+    let frugal = case.planned().certificate;
+    case.policy.objective.prefer = Prefer::Fastest;
+    case.policy.objective.extra_moves = Percent::new(20.0).unwrap();
+    let fastest = case.planned().certificate;
+    assert_eq!(frugal.moves, frugal.instances);
+    assert!(fastest.makespan_s < frugal.makespan_s, "{} {}", fastest.makespan_s, frugal.makespan_s);
+    assert!(fastest.moves_per_instance <= 1.2, "{}", fastest.moves_per_instance);
 }
 
 #[test]
