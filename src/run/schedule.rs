@@ -176,7 +176,7 @@ pub fn waiting(state: &RunState, now: Timestamp, most: usize) -> Vec<(String, Wa
 /// When a failed step is tried again; `None` when it is not.
 ///
 /// What the control plane did counts against nobody and is tried again for ever, at most a minute apart. A host
-/// that is not quiet is resolved again at once, a few times. Everything else that is transient has three attempts, a move
+/// that is not quiet is resolved again at once, a few times, further and further apart. Everything else that is transient has three attempts, a move
 /// five: its targets differ.
 pub fn retry_at(state: &RunState, step: &StepId, failure: &StepFailure, now: Timestamp) -> Option<Timestamp> {
     let step = state.step(step)?;
@@ -185,7 +185,7 @@ pub fn retry_at(state: &RunState, step: &StepId, failure: &StepFailure, now: Tim
     let (seconds, most) = match (failure.scope, failure.class) {
         (_, ErrorClass::Disquiet) => {
             let disturbances = state.hosts().get(&step.step.host).map_or(0, HostState::disturbances);
-            return (disturbances < MAX_DISTURBANCES).then_some(now);
+            return (disturbances < MAX_DISTURBANCES).then(|| now + backoff(10, disturbances, 120));
         }
         (FaultScope::ControlPlane, _) => return Some(now + backoff(5, step.excused, 60)),
         (_, ErrorClass::Permanent | ErrorClass::NeedsOperator) => return None,

@@ -288,7 +288,8 @@ fn a_host_that_is_not_quiet_goes_back_to_be_resolved_with_its_fence_down_a_few_t
         StepOutput::Resolved { leaving: vec![leaving(1)], staying: vec![], differences: vec![], unplanned: vec![] };
     let boot = Intent::Reboot { boot: "a".to_owned() };
     play.tell(EventKind::StepIntended { step: StepId::new("a/reboot"), intent: boot });
-    assert_eq!(fail(&mut play, "a/reboot", ErrorClass::Disquiet, FaultScope::Host), Some(play.now));
+    let again = fail(&mut play, "a/reboot", ErrorClass::Disquiet, FaultScope::Host);
+    assert_eq!(again, Some(play.now + jiff::SignedDuration::from_secs(10)), "what disturbs it may pass");
     play.settle();
     assert_eq!(play.running(), ["a/unfence"]);
     assert_eq!(play.state.hosts()[&HostName::new("a")].activity(), "draining");
@@ -301,6 +302,7 @@ fn a_host_that_is_not_quiet_goes_back_to_be_resolved_with_its_fence_down_a_few_t
     let step = StepId::of_move(&"a".into(), id(1)).to_string();
     assert_eq!(play.running(), [step.as_str()], "the fence waits for the move");
     play.succeed(&step, StepOutput::Moved { to: "spare".into(), migration: None, request: None });
+    play.wait(120);
     for (step, next) in [("a/resolve/3", "a/fence/2"), ("a/fence/2", "a/reboot")] {
         play.settle();
         play.succeed(
@@ -314,6 +316,7 @@ fn a_host_that_is_not_quiet_goes_back_to_be_resolved_with_its_fence_down_a_few_t
         let again = fail(&mut play, "a/reboot", ErrorClass::Disquiet, FaultScope::Host);
         assert_eq!(again.is_some(), round < 5, "round {round}");
         if again.is_some() {
+            play.wait(120);
             play.settle();
             play.done(&format!("a/unfence/{round}"));
             play.settle();

@@ -1,6 +1,8 @@
 //! What the guests themselves say (DRIVER=libvirt): each prints its id and a counter once a second. A guest that was
 //! restarted has another id; one that was set back repeats a count; one that lost time on the way has a gap.
 
+#![expect(clippy::print_stdout, reason = "what the guests said is part of the test's report")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};

@@ -1,6 +1,7 @@
 //! What goes wrong on the real region: each ends as the design says, and the rest of the region goes on.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test picks the events that it is about")]
+#![expect(clippy::print_stdout, reason = "what is left out is said")]
 
 use fleetmend::model::{Host, HostName, Instance, InstanceStatus, Region, ServiceStatus};
 use fleetmend::plan::Rollout;
