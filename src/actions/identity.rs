@@ -21,6 +21,14 @@ impl Identify {
             Holder::Nobody | Holder::Us => {}
             other @ (Holder::Run(_) | Holder::SomebodyElse(_)) => return Err(other.refusal(host)),
         }
+        if service.id != cx.host.service.id {
+            let what = format!("nova knows {host} by another service than when it was planned");
+            let why = format!(
+                "it is {}, planned was {}: another region, or a host made anew",
+                service.id, cx.host.service.id
+            );
+            return Err(StepError::needs_operator(FaultScope::Host, what).because(why));
+        }
         if service.forced_down {
             let what = format!("{host} was declared down by somebody else");
             return Err(StepError::needs_operator(FaultScope::Host, what));

@@ -16,7 +16,7 @@ use super::suggest::closest;
 use crate::journal::{Journal, PlacedRequest, Request};
 use crate::model::{HostName, Limit, Limits, RunId};
 use crate::report::{InstanceNames, printable, sentence};
-use crate::run::{self, RunState};
+use crate::run::{self, EventKind, RunState};
 
 /// How often the answer is looked for, and how often at most: a runner looks for requests once a second.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -162,7 +162,9 @@ async fn answer(journal: &dyn Journal, run: RunId, before: &RunState, session: &
         let names = InstanceNames::of(before.rollout());
         let events = journal.events(run, before.seq() + 1).await?;
         let by = session.user();
-        let answers = events.iter().map(|event| sentence(&event.kind, &names)).filter(|said| said.text.contains(&by));
+        let ours = |said: &str, kind: &EventKind| said.contains(&by) || matches!(kind, EventKind::HostRetried { .. });
+        let told = events.iter().map(|event| (sentence(&event.kind, &names), &event.kind));
+        let answers = told.filter(|(said, kind)| ours(&said.text, kind)).map(|(said, _)| said);
         let lines: Vec<String> = answers
             .map(|said| match said.host {
                 Some(host) => format!("{}: {}\n", printable(host.as_str()), printable(&said.text)),

@@ -110,9 +110,9 @@ fn stays(marked: &MarkedHost) -> Option<&'static str> {
             "it may be half updated: look at it, then `openstack compute service set --enable`"
         }
         (Obstacle::Quarantined, Owner::Unfinished | Owner::Ended) => {
-            "it may be half updated: look at it, then `fleetmend retry` and `fleetmend resume`"
+            "it may be half updated: look at it, then `fleetmend retry` and `fleetmend resume`; plan again if its run was abandoned"
         }
-        (Obstacle::Down, _) => "its nova-compute does not report: start it first",
+        (Obstacle::Down, _) => "its nova-compute does not report and it may be half updated: look at it first",
     };
     Some(words)
 }

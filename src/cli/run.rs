@@ -63,6 +63,10 @@ pub struct ResumeArgs {
     /// Beginning of the run's id [default: the newest unfinished one]
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
+    /// Go on although the configuration file says other things about hosts than what was approved: it was changed on
+    /// purpose
+    #[arg(long)]
+    pub configuration_changed: bool,
     /// How it goes about its work.
     #[command(flatten)]
     pub engine: EngineArgs,
@@ -74,6 +78,10 @@ pub struct AbandonArgs {
     /// Beginning of the run's id
     #[arg(value_name = "RUN")]
     pub run: String,
+    /// Go on although the configuration file says other things about hosts than what was approved: it was changed on
+    /// purpose
+    #[arg(long)]
+    pub configuration_changed: bool,
     /// Do it without asking
     #[arg(long)]
     pub yes: bool,
@@ -89,12 +97,7 @@ pub fn begin(args: &RunArgs, session: &Session) -> Result<Exit, CommandError> {
     refuse_unfit(&rollout, &args.rollout)?;
     let configuration = session.configuration()?;
     if rollout.configuration != configuration.digest {
-        return Err(CommandError::new(
-            Exit::Plan,
-            "the configuration file says other things about hosts than when this rollout was planned",
-        )
-        .consequence("nothing was changed")
-        .hint("plan again, or use the same configuration: its commands are part of what was approved"));
+        return Err(other_configuration().hint("plan again, or use the same configuration"));
     }
     store::block_on(async {
         let ports = open_ports(session, &configuration).await?;
@@ -122,6 +125,20 @@ pub fn begin(args: &RunArgs, session: &Session) -> Result<Exit, CommandError> {
     })
 }
 
+/// Commands and addresses of the configuration are part of what was approved.
+fn other_configuration() -> CommandError {
+    let what = "the configuration file says other things about hosts than when this rollout was planned";
+    CommandError::new(Exit::Plan, what).consequence("nothing was changed")
+}
+
+/// Refuses to go on with a run by another configuration, unless that was changed on purpose.
+fn same_configuration(rollout: &Rollout, configuration: &Configuration, changed: bool) -> Result<(), CommandError> {
+    if changed || rollout.configuration == configuration.digest {
+        return Ok(());
+    }
+    Err(other_configuration().hint("use the same one, or say `--configuration-changed` when it was changed on purpose"))
+}
+
 /// Goes on with a run.
 pub fn resume(args: &ResumeArgs, session: &Session) -> Result<Exit, CommandError> {
     let as_json = session.json("resume")?;
@@ -131,6 +148,7 @@ pub fn resume(args: &ResumeArgs, session: &Session) -> Result<Exit, CommandError
         let listing = store::find(&journal, args.run.as_deref(), Default::NewestUnfinished).await?;
         let state = run::load(&journal, listing.run).await?;
         drop(journal);
+        same_configuration(state.rollout(), &configuration, args.configuration_changed)?;
         let ports = open_ports(session, &configuration).await?;
         region::check_same(state.rollout(), ports.cloud.region())?;
         let engine = engine(ports, false, &args.engine, session)?;
@@ -150,6 +168,7 @@ pub fn abandon(args: &AbandonArgs, session: &Session) -> Result<Exit, CommandErr
         let listing = store::find(&journal, Some(&args.run), Default::NewestUnfinished).await?;
         let state = run::load(&journal, listing.run).await?;
         drop(journal);
+        same_configuration(state.rollout(), &configuration, args.configuration_changed)?;
         let active = count(state.count(HostPhase::Active), "host");
         super::confirm::ask(args.yes, &format!("Abandon run {}, which has {active} under way?", listing.run), session)?;
         let ports = open_ports(session, &configuration).await?;

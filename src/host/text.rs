@@ -26,6 +26,24 @@ pub fn plain(text: &str) -> String {
             c => out.push(c),
         }
     }
+    without_credentials(&out)
+}
+
+/// `text` with what stands before the `@` of a URL's host masked: package managers print the URLs of repositories, some
+/// with a password.
+fn without_credentials(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| c == '/' || c.is_whitespace() || "\"'<>".contains(c)).unwrap_or(part.len());
+        let (authority, rest) = part.split_at(end);
+        out.push_str("://");
+        match authority.rsplit_once('@') {
+            Some((_, host)) => out.extend(["***@", host]),
+            None => out.push_str(authority),
+        }
+        out.push_str(rest);
+    }
     out
 }
 
@@ -91,6 +109,12 @@ mod tests {
         assert_eq!(plain("\u{1b}(Bplain\u{9b}31mred\u{0}\u{8}"), "plainred");
         assert_eq!(plain("a\r\nb\rc\td"), "a\nb\nc\td");
         assert_eq!(plain("safe\u{202e}evil"), "safeevil");
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_masked() {
+        assert_eq!(plain("https://user:p@ss@repo/x: 401, http://h/a@b"), "https://***@repo/x: 401, http://h/a@b");
+        assert_eq!(plain("ftp://u@a\nnext"), "ftp://***@a\nnext");
     }
 
     #[test]

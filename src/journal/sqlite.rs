@@ -1,7 +1,7 @@
 //! The default journal: one SQLite file on this machine, WAL, `synchronous=FULL`, its own thread.
 //!
 //! The region's one writer is a lock on a file beside it, which the kernel gives back when the process ends, however
-//! it ends. It binds this machine only; the marks in Nova warn of others.
+//! it ends. It binds those who use the same journal on this machine; the marks in Nova warn of others.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

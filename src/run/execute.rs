@@ -112,7 +112,9 @@ impl Engine {
         // Read after the hold: until then its last owner may have gone on writing.
         let state = load(self.journal.as_ref(), run).await?;
         let open = self.journal.open_requests(run).await.map_err(RunError::Journal)?;
-        if state.is_over() && open.is_empty() {
+        // What was abandoned was given back: nothing of it is begun without a plan and an approval of its own.
+        let abandoned = *state.status() == RunStatus::Ended(Outcome::Abandoned);
+        if state.is_over() && (open.is_empty() || abandoned) {
             return Err(RunError::Ended { run });
         }
         self.refuse_foreign_marks(run).await?;
@@ -284,7 +286,7 @@ impl Engine {
         }
     }
 
-    /// Another run's mark anywhere in the region stops us: the region lock of a local journal binds one machine only.
+    /// Another run's mark anywhere in the region stops us: the region lock of a local journal binds those who use that journal.
     async fn refuse_foreign_marks(&self, run: RunId) -> Result<(), RunError> {
         if self.take_over {
             return Ok(());

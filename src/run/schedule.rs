@@ -219,8 +219,10 @@ fn failures(state: &RunState) -> Vec<Decision> {
         });
         if let Some((step, failure)) = failed {
             let reason = format!("{}: {}", step.step.id, failure.causes.join(": "));
+            // A host that is tried again may be disabled by us and half updated: it is not just left alone.
+            let untouched = host.memory().service_before.is_none();
             let host = planned.host.clone();
-            decisions.push(if step.step.kind == StepKind::Identify {
+            decisions.push(if step.step.kind == StepKind::Identify && untouched {
                 Decision::Skip { host, reason }
             } else {
                 Decision::Quarantine { host, step: step.step.id.clone(), reason }
@@ -342,6 +344,11 @@ impl View<'_> {
         if quarantined && kind.is_ordinary() {
             return Err(Wait::Paused("its host is quarantined".to_owned()));
         }
+        let stops_compute =
+            |host: &HostState| host.steps().any(|other| other.step.kind == StepKind::Fence && other.is_running());
+        if kind == StepKind::Unfence && self.state.hosts().get(&step.step.host).is_some_and(stops_compute) {
+            return Err(Wait::Paused("nova-compute is being stopped".to_owned()));
+        }
         match self.state.status() {
             RunStatus::Paused(_, reason) => {
                 // A host that was rebooted is brought back: that returns capacity and changes nothing else.
@@ -371,11 +378,16 @@ impl View<'_> {
             Gate::Open | Gate::Reached(None) => None,
             Gate::Reached(Some(at)) => (at <= self.now).then_some(Decision::OpenGate),
             Gate::Closed => {
-                let mut canaries = self.state.in_order().filter(|(planned, _)| planned.canary);
-                let open = canaries.any(|(_, host)| matches!(host.phase, HostPhase::Waiting | HostPhase::Active));
+                let canaries =
+                    || self.state.in_order().filter(|(planned, _)| planned.canary).map(|(_, host)| host.phase);
+                let open = canaries().any(|phase| matches!(phase, HostPhase::Waiting | HostPhase::Active));
+                // Canaries that were all left alone have shown nothing: then somebody must say so. One that failed has
+                // paused the run already.
+                let shown = |phase| matches!(phase, HostPhase::Done | HostPhase::Quarantined);
+                let tried = canaries().next().is_none() || canaries().any(shown);
                 let canary = &self.state.rollout().policy.canary;
                 let soak = SignedDuration::try_from(canary.soak.get()).unwrap_or(SignedDuration::MAX);
-                let opens_at = if canary.approve { None } else { self.now.checked_add(soak).ok() };
+                let opens_at = if canary.approve || !tried { None } else { self.now.checked_add(soak).ok() };
                 (!open).then_some(Decision::ReachGate { opens_at })
             }
         }
@@ -427,6 +439,8 @@ impl View<'_> {
             return None;
         }
         match self.state.status() {
+            // A host that failed is not left with its nova-compute stopped because of one connection that broke.
+            RunStatus::Stopping | RunStatus::Paused(..) if self.has_aftercare() => return None,
             RunStatus::Stopping => return Some(Decision::End(Outcome::Stopped)),
             RunStatus::Paused(PauseCause::FailureBudget | PauseCause::Drift | PauseCause::ControlPlane, _) => {
                 return Some(Decision::End(Outcome::Paused));
@@ -452,6 +466,14 @@ impl View<'_> {
             .any(|step| matches!(step.status, StepStatus::Retrying { at, .. } if at > self.now))
     }
 
+    /// Whether aftercare of a host that failed is tried again later; not while the control plane is sick, which may be for
+    /// ever.
+    fn has_aftercare(&self) -> bool {
+        let is_open =
+            |step: &StepState| !step.step.kind.is_ordinary() && matches!(step.status, StepStatus::Retrying { .. });
+        self.state.sick_since().is_none() && active(self.state).flat_map(|(_, host)| host.steps()).any(is_open)
+    }
+
     /// With nothing under way, a host that waits for room waits for ever: nothing of ours will make any.
     fn stuck_host(&self) -> Option<Decision> {
         for (planned, host) in active(self.state).filter(|(_, host)| host.phase == HostPhase::Active) {
@@ -474,6 +496,12 @@ impl View<'_> {
                     let host = planned.host.clone();
                     return Some(Decision::Skip { host, reason: format!("a limit keeps it in service: {reached}") });
                 }
+                Err(Wait::Window) if self.never_fits(planned) => {
+                    let host = planned.host.clone();
+                    let minutes = ((planned.finish_s - planned.start_s) / 60.0).ceil();
+                    let reason = format!("no maintenance window is as long as the {minutes} min that it takes");
+                    return Some(Decision::Skip { host, reason });
+                }
                 Ok(())
                 | Err(
                     Wait::Canary
@@ -487,5 +515,10 @@ impl View<'_> {
             }
         }
         None
+    }
+
+    /// Whether no maintenance window is long enough for the host.
+    fn never_fits(&self, planned: &PlannedHost) -> bool {
+        windows::never(&self.state.rollout().policy.windows, self.now, planned.finish_s - planned.start_s)
     }
 }

@@ -17,6 +17,12 @@ pub(super) fn admit(windows: &[Window], now: Timestamp, seconds: f64) -> bool {
     windows.is_empty() || openings(windows, now).any(|(from, to)| from <= now && end <= to)
 }
 
+/// Whether no opening is as long as `seconds`; never true without windows.
+pub(super) fn never(windows: &[Window], now: Timestamp, seconds: f64) -> bool {
+    let length = SignedDuration::try_from_secs_f64(seconds).unwrap_or(SignedDuration::MAX);
+    !windows.is_empty() && openings(windows, now).all(|(from, to)| to.duration_since(from) < length)
+}
+
 /// When the next window opens; `None` without windows.
 pub(super) fn next_opening(windows: &[Window], now: Timestamp) -> Option<Timestamp> {
     openings(windows, now).map(|(from, _)| from).filter(|from| *from > now).min()
@@ -70,6 +76,14 @@ mod tests {
         assert!(admit(&nights(), at("2026-11-22T03:00:00Z"), 600.0), "after midnight");
         assert!(!admit(&nights(), late, 600.0), "would end at 06:05");
         assert!(admit(&[], before, 600.0));
+    }
+
+    #[test]
+    fn what_takes_longer_than_every_window_never_fits() {
+        let now = at("2026-11-18T00:00:00Z");
+        assert!(never(&nights(), now, 8.0 * 3600.0 + 1.0));
+        assert!(!never(&nights(), now, 8.0 * 3600.0));
+        assert!(!never(&[], now, 1e9));
     }
 
     #[test]

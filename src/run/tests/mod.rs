@@ -1,5 +1,6 @@
 //! Tests of the pure core: the fold and the decisions.
 
+mod failures;
 mod fixture;
 
 use super::event::{EventKind, FaultScope, Intent, Outcome, PauseCause, StepFailure, StepOutput};
@@ -181,17 +182,6 @@ fn canaries_go_first_and_the_rest_waits_for_the_soak_time() {
 }
 
 #[test]
-fn a_failed_canary_pauses_the_run() {
-    let mut play = Play::of(&["a", "b"], |rollout| rollout.hosts[0].canary = true);
-    drain(&mut play, "a", &[]);
-    play.settle();
-    fail(&mut play, "a/stage", ErrorClass::Permanent, FaultScope::Host);
-    let (host, step) = (HostName::new("a"), StepId::new("a/stage"));
-    play.tell(EventKind::HostQuarantined { host, step, reason: "x".to_owned() });
-    assert!(matches!(&play.decisions()[..], [Decision::Pause { reason, .. }] if reason.contains("canary a")));
-}
-
-#[test]
 fn a_move_that_its_target_refused_goes_elsewhere_and_gives_the_room_back() {
     let mut play = Play::of(&["a"], |rollout| rollout.targets.push("b".into()));
     let room = play.state.occupancy().room(&"spare".into());
@@ -330,20 +320,6 @@ fn a_host_that_is_not_quiet_goes_back_to_be_resolved_with_its_fence_down_a_few_t
 }
 
 #[test]
-fn a_fence_that_went_up_without_a_record_is_looked_for_when_its_host_fails() {
-    let mut play = Play::of(&["a"], |_| {});
-    drain(&mut play, "a", &[]);
-    play.settle();
-    play.tell(EventKind::StepIntended { step: StepId::new("a/fence"), intent: Intent::Fence { up: true } });
-    fail(&mut play, "a/stage", ErrorClass::Permanent, FaultScope::Host);
-    let (host, step) = (HostName::new("a"), StepId::new("a/stage"));
-    play.tell(EventKind::HostQuarantined { host, step, reason: "x".to_owned() });
-    assert!(!play.state.hosts()[&HostName::new("a")].memory().fenced);
-    play.settle();
-    assert!(play.running().contains(&"a/unfence".to_owned()), "{:?}", play.running());
-}
-
-#[test]
 fn a_host_that_lends_room_takes_instances_until_a_host_of_its_domain_is_done() {
     let mut play = Play::of(&["a", "b"], |rollout| {
         rollout.targets.clear();
@@ -356,20 +332,6 @@ fn a_host_that_lends_room_takes_instances_until_a_host_of_its_domain_is_done() {
     assert_eq!(play.run_to_the_end(), [Decision::End(Outcome::Done)]);
     assert!(!play.state.occupancy().is_target(&"spare".into()));
     assert_eq!(play.state.occupancy().host_of(id(2)), Some(&HostName::new("a")), "mitigated room comes first");
-}
-
-#[test]
-fn a_retried_host_knows_what_its_service_was_before() {
-    let mut play = Play::of(&["a"], |rollout| rollout.policy.limits.hosts = Limit::at_most(1));
-    drain(&mut play, "a", &[]);
-    play.settle();
-    fail(&mut play, "a/stage", ErrorClass::Permanent, FaultScope::Host);
-    let (host, step) = (HostName::new("a"), StepId::new("a/stage"));
-    play.tell(EventKind::HostQuarantined { host: host.clone(), step, reason: "x".to_owned() });
-    play.tell(EventKind::HostRetried { host: host.clone() });
-    assert_eq!(play.state.hosts()[&host].phase, HostPhase::Waiting);
-    play.settle();
-    assert!(play.state.hosts()[&host].memory().service_before.is_some());
 }
 
 #[test]
