@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fleetmend::journal::{Journal, Request};
 use fleetmend::model::{HostName, Mark, RunId, ServiceStatus};
-use fleetmend::run::{HostPhase, Outcome, RunError};
+use fleetmend::run::{Engine, HostPhase, Outcome, RunError};
 use fleetmend::sim::faults::{Faults, JobFault, JobRule};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -39,6 +39,17 @@ async fn marks_of_another_run_stop_us_unless_told_to_take_over() {
     let refused = stage.begin(&mut Notes::default()).await;
     assert!(matches!(refused, Err(RunError::ForeignMark { run, .. }) if run == foreign), "{refused:?}");
     assert!(stage.journal.runs().await.unwrap().is_empty());
+
+    let (_steer, steered) = mpsc::channel(1);
+    let engine = Engine { take_over: true, ..stage.engine() };
+    let mut notes = Notes::default();
+    let end = engine.begin(stage.run, stage.rollout.clone(), &stage.snapshot, steered, &mut notes).await.unwrap();
+    assert_eq!(end.state.hosts()[&HostName::new(&victim)].phase, HostPhase::Skipped);
+    stage.assert_done(&[&victim], "taken over").await;
+    stage.region.with(|world| {
+        let service = &world.host(&victim.as_str().into()).unwrap().service;
+        assert_eq!(service.disabled_reason.as_deref(), Some(reason.as_str()), "the other run's mark stays");
+    });
 }
 
 #[tokio::test(start_paused = true)]

@@ -42,7 +42,7 @@ async fn a_dry_run_goes_through_every_host_and_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cut_off_after_any_append_and_resumed_it_comes_out_the_same() {
+async fn cut_off_after_every_seventeenth_append_and_resumed_it_comes_out_the_same() {
     let whole = Stage::set(&scenario(Faults::default()), policy()).await;
     let mut notes = Notes::default();
     whole.begin(&mut notes).await.unwrap();
