@@ -59,6 +59,18 @@ fn the_second_interrupt_leaves_what_is_under_way_to_resume() {
 }
 
 #[test]
+fn a_run_goes_on_by_the_configuration_that_was_approved_unless_that_is_meant() {
+    let stand = Stand::new();
+    let live = under_way(&stand);
+    live.signal("INT");
+    stand.end(live).said(5, &[]);
+    stand.write("fleetmend.yaml", &stand.configuration("ssh: {user: somebody-else}\n"));
+    stand.run(&RESUME).said(3, &["the configuration file says other things", "nothing was changed", "hint: "]);
+    stand.run(&[&RESUME[..], &["--configuration-changed"]].concat()).said(0, &[]);
+    stand.is_remedied();
+}
+
+#[test]
 fn a_region_that_another_runner_holds_is_left_to_it() {
     let stand = Stand::new();
     let live = under_way(&stand);
