@@ -177,7 +177,7 @@ fn explain(tried: &[Tried], chosen: usize, goal: Goal<'_>) -> String {
     let schedule = &tried[chosen].schedule;
     let stuck = match schedule.stuck.len() {
         0 => String::new(),
-        stuck => format!("leaves {stuck} hosts out, no fewer is possible here; "),
+        stuck => format!("leaves {stuck} hosts out, no attempt left fewer; "),
     };
     let why = match goal.objective.prefer {
         Prefer::FewestMoves if is_within(schedule.makespan, goal) => {
