@@ -19,7 +19,7 @@ use fleetmend::model::{HostName, InstanceStatus, Region};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
-use super::variable;
+use super::{lab, variable};
 
 /// What openstacksdk says of the region, in its own words.
 const SDK: &str = r"
@@ -65,10 +65,13 @@ async fn connect(cloud: &str) -> OpenStack {
     OpenStack::connect(&config(cloud, &[]), Pace::default()).await.unwrap()
 }
 
-/// Fills an empty lab; instances that are there are left as they are.
+/// Fills a lab without instances of each kind, afresh; those of one that has them are left as they are.
 async fn filled() -> OpenStack {
     let cloud = connect("operator").await;
-    if cloud.servers(&ServersQuery::default()).await.unwrap().is_empty() {
+    let there = cloud.servers(&ServersQuery::default()).await.unwrap();
+    let has = |status: InstanceStatus| there.iter().any(|server| server.status == status);
+    if !has(InstanceStatus::Active) || !has(InstanceStatus::Shutoff) {
+        lab(&["reset"]);
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/region/fill.py");
         let hosts = cloud.services().await.unwrap().into_iter().map(|service| service.host.to_string());
         let mut fill = Command::new(variable("LAB_PYTHON"));
