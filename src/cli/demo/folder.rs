@@ -74,9 +74,9 @@ fn policy(hosts: u32) -> String {
     format!(
         "# For a region that is simulated and runs {speed} times as fast. `plans/policies` has ones for real regions.\n\
          format: 1\nkind: policy\n\
-         limits: {{hosts: {all}, hosts_per_zone: {zone}, migrations: 40, migrations_per_source: 2, migrations_per_target: 2}}\n\
+         limits: {{hosts: {all}, hosts_per_zone: {zone}, migrations: 40, migrations_per_source: 4, migrations_per_target: 4}}\n\
          canary: {{hosts: 1, soak: 2s}}\nsettle: 1s\nobjective: {{prefer: fastest, extra_moves: 10%}}\n\
-         estimate: {{bandwidth: 100GB/s, per_move: 1400ms, host: 5s}}\n",
+         estimate: {{bandwidth: 100GB/s, per_move: 2400ms, host: 5s}}\n",
         speed = super::SPEED,
     )
 }
