@@ -36,6 +36,8 @@ pub(super) fn instance(server: &Server, resources: Option<&Resources>, group: Op
         group: group.cloned(),
         pinned_zone: server.pinned_zone.clone(),
         traits: server.traits.clone(),
+        flavor: server.flavor.clone().map(Box::new),
+        image: server.image.clone(),
         metadata: server.metadata.clone(),
     }
 }

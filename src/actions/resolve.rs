@@ -132,6 +132,8 @@ fn resolved(cx: &StepContext<'_>, found: Found) -> StepOutput {
         group: instance.group,
         pinned_zone: instance.pinned_zone,
         traits: instance.traits,
+        flavor: instance.flavor,
+        image: instance.image,
     });
     StepOutput::Resolved {
         leaving: leaving.collect(),

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Group, HostName, InstanceId, InstanceStatus, ProjectId, RequestId, Resources, Service, ZoneName};
+use crate::model::{
+    Flavor, Group, HostName, InstanceId, InstanceStatus, ProjectId, RequestId, Resources, Service, ZoneName,
+};
 
 /// A request that was accepted; not proof that anything happened.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +95,10 @@ pub struct Server {
     pub pinned_zone: Option<ZoneName>,
     /// vCPUs, memory, disk (root + ephemeral + swap) of the embedded flavor.
     pub resources: Resources,
+    /// The embedded flavor's name and extra specs, where the role may see them.
+    pub flavor: Option<Flavor>,
+    /// Properties of its image (2.98); none for one that boots from a volume.
+    pub image: BTreeMap<String, String>,
     /// Server group ids; Nova shows them with one server (2.71), never in a list: see [`ServerGroup::members`].
     pub groups: Vec<String>,
     /// Required traits from the flavor's extra specs (`trait:X=required`).

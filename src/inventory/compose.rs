@@ -8,7 +8,7 @@ use super::allocations::{self, Doubt};
 use super::seen::Seen;
 use crate::cloud::{Aggregate, ComputeService, Provider, Server};
 use crate::model::{
-    Gap, GapKind, GroupId, Host, HostFacts, HostIdentity, HostName, Instance, InstanceId, InstanceStatus, Region,
+    self, Gap, GapKind, GroupId, Host, HostFacts, HostIdentity, HostName, Instance, InstanceId, InstanceStatus, Region,
     RegionKind, Resources,
 };
 
@@ -43,10 +43,18 @@ pub(super) fn region(name: &str, taken_at: Timestamp, seen: &Seen) -> (Region, V
         region: name.to_owned(),
         hosts,
         instances,
+        aggregates: aggregates(seen),
         groups: seen.groups.iter().map(|group| group.group.clone()).collect(),
         gaps,
     };
     (region, allocations::doubts(seen))
+}
+
+fn aggregates(seen: &Seen) -> Vec<model::Aggregate> {
+    let of = |one: &Aggregate| model::Aggregate { name: one.name.clone(), metadata: one.metadata.clone() };
+    let mut aggregates: Vec<model::Aggregate> = seen.aggregates.iter().map(of).collect();
+    aggregates.sort_by(|a, b| a.name.cmp(&b.name));
+    aggregates
 }
 
 /// Whether a server is there at all.
@@ -125,6 +133,8 @@ fn instance(server: &Server, seen: &Seen, groups: &BTreeMap<InstanceId, &GroupId
         group: groups.get(&server.id).map(|group| (*group).clone()),
         pinned_zone: server.pinned_zone.clone(),
         traits: server.traits.clone(),
+        flavor: server.flavor.clone().map(Box::new),
+        image: server.image.clone(),
         metadata: server.metadata.clone(),
     }
 }

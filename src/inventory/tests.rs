@@ -99,6 +99,8 @@ fn server(number: u128, host: Option<&str>) -> Server {
         zone: None,
         pinned_zone: None,
         resources: Resources::basic(1, 64, 10),
+        flavor: None,
+        image: BTreeMap::new(),
         groups: Vec::new(),
         traits: Vec::new(),
         metadata: BTreeMap::new(),

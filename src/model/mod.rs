@@ -2,6 +2,7 @@
 //!
 //! Knows no IO and no clock. Whatever can be said without a network is said here.
 
+mod aggregate;
 mod facts;
 mod ids;
 mod mark;
@@ -13,6 +14,7 @@ mod status;
 mod units;
 mod window;
 
+pub use aggregate::{Aggregate, Flavor, extra_spec_matches};
 pub use facts::{Cpu, Domain, DomainCapabilities, DomainState, HostFacts, OsRelease, Package, PackageManager};
 pub use ids::{
     Digest, GroupId, HostName, InstanceId, ProjectId, RequestId, RolloutId, RunId, ServiceId, StepId, UnitName,

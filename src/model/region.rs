@@ -8,7 +8,10 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{GroupId, HostFacts, HostName, InstanceId, InstanceStatus, ProjectId, Resources, ServiceId, ZoneName};
+use super::{
+    Aggregate, Flavor, GroupId, HostFacts, HostName, InstanceId, InstanceStatus, ProjectId, Resources, ServiceId,
+    ZoneName,
+};
 
 /// The file kind of a region snapshot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +39,9 @@ pub struct Region {
     pub hosts: Vec<Host>,
     /// Instances of all projects in order of id.
     pub instances: Vec<Instance>,
+    /// Host aggregates in order of name. What one means that hosts name and this does not list is unknown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aggregates: Vec<Aggregate>,
     /// Server groups.
     #[serde(default)]
     pub groups: Vec<Group>,
@@ -174,6 +180,12 @@ pub struct Instance {
     /// Traits it requires.
     #[serde(default)]
     pub traits: Vec<String>,
+    /// Its flavor, where the cloud shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flavor: Option<Box<Flavor>>,
+    /// Properties of its image, where the cloud shows them (visible from microversion 2.98).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub image: BTreeMap<String, String>,
     /// Server metadata.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,

@@ -17,6 +17,7 @@ impl Fixture {
             region: "RegionOne".to_owned(),
             hosts: Vec::new(),
             instances: Vec::new(),
+            aggregates: Vec::new(),
             groups: Vec::new(),
             gaps: Vec::new(),
         })
@@ -64,6 +65,8 @@ impl Fixture {
             group: None,
             pinned_zone: None,
             traits: vec![],
+            flavor: None,
+            image: std::collections::BTreeMap::new(),
             metadata: std::collections::BTreeMap::new(),
         });
         self

@@ -92,6 +92,7 @@ pub fn region(recipe: &Recipe, seed: u64) -> Region {
         region: "Synthetic".to_owned(),
         hosts,
         instances,
+        aggregates: Vec::new(),
         groups,
         gaps: Vec::new(),
     }
@@ -159,6 +160,8 @@ fn instance(random: &mut StdRng, number: usize, host: &HostName, vcpus: u64, mem
         group: None,
         pinned_zone: None,
         traits: Vec::new(),
+        flavor: None,
+        image: BTreeMap::new(),
         metadata: BTreeMap::new(),
     }
 }

@@ -178,6 +178,8 @@ pub fn region() -> Region {
         group: None,
         pinned_zone: None,
         traits: Vec::new(),
+        flavor: None,
+        image: std::collections::BTreeMap::new(),
         metadata: std::collections::BTreeMap::new(),
     };
     Region {
@@ -187,6 +189,7 @@ pub fn region() -> Region {
         region: "RegionOne".to_owned(),
         hosts: rollout.hosts.iter().map(host).collect(),
         instances: vec![instance],
+        aggregates: Vec::new(),
         groups: Vec::new(),
         gaps: Vec::new(),
     }
@@ -253,6 +256,8 @@ fn leaving() -> LeavingInstance {
         group: None,
         pinned_zone: None,
         traits: Vec::new(),
+        flavor: None,
+        image: std::collections::BTreeMap::new(),
     }
 }
 

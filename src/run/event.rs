@@ -1,6 +1,8 @@
 //! The vocabulary of events: durable, numbered without gaps, never dropped. Bars, lines, JSON, status, reports and
 //! metrics all fold these.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -362,6 +364,12 @@ pub struct LeavingInstance {
     /// Traits it requires.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub traits: Vec<String>,
+    /// Its flavor, where the cloud shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flavor: Option<Box<crate::model::Flavor>>,
+    /// Properties of its image, where the cloud shows them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub image: BTreeMap<String, String>,
 }
 
 /// A package before and after.

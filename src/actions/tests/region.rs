@@ -165,6 +165,8 @@ pub fn server(number: u128, status: InstanceStatus) -> Server {
         zone: None,
         pinned_zone: None,
         resources: Resources::basic(1, 1024, 0),
+        flavor: None,
+        image: BTreeMap::new(),
         groups: Vec::new(),
         traits: Vec::new(),
         metadata: BTreeMap::new(),

@@ -93,6 +93,8 @@ impl Rig {
                 group: None,
                 pinned_zone: None,
                 traits: Vec::new(),
+                flavor: None,
+                image: std::collections::BTreeMap::new(),
             },
             target: host(TARGET),
             attempt: 1,

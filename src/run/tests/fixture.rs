@@ -70,6 +70,8 @@ fn instance(number: u128, host: &str) -> Instance {
         group: None,
         pinned_zone: None,
         traits: vec![],
+        flavor: None,
+        image: std::collections::BTreeMap::new(),
         metadata: std::collections::BTreeMap::new(),
     }
 }
@@ -87,6 +89,8 @@ pub(super) fn leaving(number: u128) -> LeavingInstance {
         group: None,
         pinned_zone: None,
         traits: vec![],
+        flavor: None,
+        image: std::collections::BTreeMap::new(),
     }
 }
 
@@ -156,6 +160,7 @@ impl Play {
             region: "R".to_owned(),
             hosts: hosts.iter().chain(&["spare"]).map(|name| host(name)).collect(),
             instances: hosts.iter().enumerate().map(|(n, name)| instance(n as u128 + 1, name)).collect(),
+            aggregates: vec![],
             groups: vec![],
             gaps: vec![],
         };

@@ -1,5 +1,6 @@
 //! [`Cloud`] of a simulated region, in-process.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::cloud::{
     Hypervisor, InstanceAction, InstanceActionEvent, Migration, MigrationKind, MigrationProgress, MigrationStatus,
     MigrationsQuery, Placement, PowerState, Provider, Server, ServerGroup, ServersQuery,
 };
-use crate::model::{HostName, InstanceId, RequestId, Service, ServiceId, ServiceStatus};
+use crate::model::{Flavor, HostName, InstanceId, RequestId, Service, ServiceId, ServiceStatus};
 use crate::sim::faults::ApiFault;
 use crate::sim::world::{
     Activity, Caller, Power, Record, RecordKind, RecordStatus, Refusal, RefusalKind, ServiceChange, SimHost, SimServer,
@@ -377,6 +378,11 @@ enum View {
     Show,
 }
 
+fn flavor_of(server: &SimServer) -> Flavor {
+    let extra_specs = server.traits.iter().map(|name| (format!("trait:{name}"), "required".to_owned())).collect();
+    Flavor { name: "sim".to_owned(), extra_specs }
+}
+
 fn server_of(world: &World, server: &SimServer, view: View) -> Server {
     let zone = server.host.as_ref().and_then(|name| world.host(name)).map(|host| host.zone.clone());
     let groups = match view {
@@ -403,6 +409,8 @@ fn server_of(world: &World, server: &SimServer, view: View) -> Server {
         zone,
         pinned_zone: server.pinned_zone.clone(),
         resources: server.resources.clone(),
+        flavor: Some(flavor_of(server)),
+        image: BTreeMap::new(),
         groups,
         traits: server.traits.clone(),
         metadata: server.metadata.clone(),

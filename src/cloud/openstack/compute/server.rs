@@ -11,12 +11,12 @@ use crate::cloud::openstack::OpenStack;
 use crate::cloud::openstack::version::Microversion;
 use crate::cloud::openstack::wire::{maybe_moment, maybe_text};
 use crate::cloud::{CloudResult, PowerState, Server, ServersQuery};
-use crate::model::{HostName, InstanceId, InstanceStatus, ProjectId, Resources, ZoneName};
+use crate::model::{Flavor, HostName, InstanceId, InstanceStatus, ProjectId, Resources, ZoneName};
 
-/// 2.96: the zone that an instance is pinned to. 2.73: why it is locked. 2.71: the groups of one server. 2.69:
+/// 2.98: the properties of an instance's image. 2.96: the zone that an instance is pinned to. 2.73: why it is locked. 2.71: the groups of one server. 2.69:
 /// instances of a cell that does not answer are listed, with status UNKNOWN. 2.53 embeds the flavor already (2.47).
 const SERVERS: &[Microversion] =
-    &[Microversion(2, 96), Microversion(2, 73), Microversion(2, 71), Microversion(2, 69), BASE];
+    &[Microversion(2, 98), Microversion(2, 96), Microversion(2, 73), Microversion(2, 71), Microversion(2, 69), BASE];
 
 #[derive(Deserialize)]
 struct Servers {
@@ -56,6 +56,8 @@ struct WireServer {
     #[serde(default)]
     flavor: Option<WireFlavor>,
     #[serde(default)]
+    image: Option<WireImage>,
+    #[serde(default)]
     server_groups: Vec<String>,
     #[serde(default)]
     metadata: BTreeMap<String, String>,
@@ -80,9 +82,23 @@ struct WireFlavor {
     ephemeral: u64,
     /// MiB; empty text for zero below 2.75.
     swap: Swap,
+    #[serde(default)]
+    original_name: String,
     /// Absent where the role may not see them.
     #[serde(default)]
-    extra_specs: BTreeMap<String, String>,
+    extra_specs: Option<BTreeMap<String, String>>,
+}
+
+/// Empty text for an instance that boots from a volume.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WireImage {
+    Image {
+        /// From 2.98 on.
+        #[serde(default)]
+        properties: BTreeMap<String, serde_json::Value>,
+    },
+    Text(#[expect(dead_code, reason = "always empty")] String),
 }
 
 #[derive(Deserialize)]
@@ -154,6 +170,8 @@ fn server(wire: WireServer) -> Server {
         zone: wire.zone.map(ZoneName::new),
         pinned_zone: wire.pinned_availability_zone.map(ZoneName::new),
         resources: flavor.map(resources).unwrap_or_default(),
+        flavor: flavor.and_then(named),
+        image: wire.image.map(properties).unwrap_or_default(),
         groups: wire.server_groups,
         traits: flavor.map(traits).unwrap_or_default(),
         metadata: wire.metadata,
@@ -161,6 +179,24 @@ fn server(wire: WireServer) -> Server {
         launched_at: wire.launched_at,
         updated: wire.updated,
         progress: wire.progress,
+    }
+}
+
+/// The flavor, where its extra specs are shown: without them nothing is known of what it asks for.
+fn named(flavor: &WireFlavor) -> Option<Flavor> {
+    let extra_specs = flavor.extra_specs.clone()?;
+    Some(Flavor { name: flavor.original_name.clone(), extra_specs })
+}
+
+/// An image's properties as text, which is how aggregates are compared with them.
+fn properties(image: WireImage) -> BTreeMap<String, String> {
+    let text = |value: serde_json::Value| match value.as_str() {
+        Some(text) => text.to_owned(),
+        None => value.to_string(),
+    };
+    match image {
+        WireImage::Image { properties } => properties.into_iter().map(|(key, value)| (key, text(value))).collect(),
+        WireImage::Text(_) => BTreeMap::new(),
     }
 }
 
@@ -187,7 +223,7 @@ fn resources(flavor: &WireFlavor) -> Resources {
 
 /// Traits that a flavor requires: `trait:NAME=required`, also in a numbered group, `trait1:NAME`.
 fn traits(flavor: &WireFlavor) -> Vec<String> {
-    let required = flavor.extra_specs.iter().filter(|(_, value)| *value == "required");
+    let required = flavor.extra_specs.iter().flatten().filter(|(_, value)| *value == "required");
     let names = required.filter_map(|(key, _)| {
         let (group, name) = key.strip_prefix("trait")?.split_once(':')?;
         group.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).then_some(name)
@@ -214,6 +250,18 @@ mod tests {
         assert_eq!(server.resources, Resources::basic(2, 512, 17));
         assert_eq!(server.traits, ["CUSTOM_A", "CUSTOM_C"]);
         assert_eq!(server.host, None);
+        assert_eq!(server.flavor.unwrap().extra_specs["hw:numa_nodes"], "1");
+    }
+
+    #[test]
+    fn image_properties_are_those_of_the_image_and_a_volume_has_none() {
+        let with = |image: &str| {
+            let id = r#""id": "00000000-0000-0000-0000-000000000001", "tenant_id": "p", "status": "ACTIVE""#;
+            parsed(&format!(r#"{{{id}, "image": {image}}}"#)).image
+        };
+        let read = with(r#"{"id": "x", "properties": {"os_distro": "windows", "hw_boot_menu": true}}"#);
+        assert_eq!((read["os_distro"].as_str(), read["hw_boot_menu"].as_str()), ("windows", "true"));
+        assert!(with(r#""""#).is_empty() && with(r#"{"id": "x"}"#).is_empty());
     }
 
     #[test]
