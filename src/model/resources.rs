@@ -1,31 +1,77 @@
 //! Amounts of Placement resource classes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Amounts by Placement resource class (`VCPU`, `MEMORY_MB` in MiB, `DISK_GB` in GiB, `PCPU`, custom ones).
 ///
-/// A class that is absent counts as zero.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct Resources(BTreeMap<String, u64>);
+/// A class that is absent counts as zero. A region has one of these for each of hundreds of thousands of instances:
+/// three amounts are one allocation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
+#[schemars(with = "BTreeMap<String, u64>")]
+pub struct Resources(
+    /// In order of class, each once.
+    Vec<(Class, u64)>,
+);
+
+/// The name of a resource class.
+type Class = Cow<'static, str>;
+
+/// Names that need no text of their own. Source: `os_resource_classes.STANDARDS`.
+const STANDARD: [&str; 19] = [
+    "VCPU",
+    "MEMORY_MB",
+    "DISK_GB",
+    "PCPU",
+    "PCI_DEVICE",
+    "SRIOV_NET_VF",
+    "NUMA_SOCKET",
+    "NUMA_CORE",
+    "NUMA_THREAD",
+    "NUMA_MEMORY_MB",
+    "IPV4_ADDRESS",
+    "VGPU",
+    "VGPU_DISPLAY_HEAD",
+    "NET_BW_EGR_KILOBIT_PER_SEC",
+    "NET_BW_IGR_KILOBIT_PER_SEC",
+    "NET_PACKET_RATE_KILOPACKET_PER_SEC",
+    "MEM_ENCRYPTION_CONTEXT",
+    "FPGA",
+    "PGPU",
+];
+
+fn standard(name: &str) -> Option<Class> {
+    STANDARD.iter().find(|known| **known == name).map(|known| Cow::Borrowed(*known))
+}
 
 impl Resources {
     /// The three classes that every compute host has: vCPUs, MiB of memory, GiB of disk.
     pub fn basic(vcpu: u64, memory_mb: u64, disk_gb: u64) -> Self {
-        [("VCPU", vcpu), ("MEMORY_MB", memory_mb), ("DISK_GB", disk_gb)].into_iter().collect()
+        let borrowed = |(class, amount)| (Cow::Borrowed(class), amount);
+        Self([("DISK_GB", disk_gb), ("MEMORY_MB", memory_mb), ("VCPU", vcpu)].map(borrowed).into())
     }
 
     /// The amount of `class`; zero when absent.
     pub fn get(&self, class: &str) -> u64 {
-        self.0.get(class).copied().unwrap_or(0)
+        self.0.iter().find(|(known, _)| known == class).map_or(0, |(_, amount)| *amount)
     }
 
     /// Sets the amount of `class`.
     pub fn set(&mut self, class: impl Into<String>, amount: u64) {
-        self.0.insert(class.into(), amount);
+        let class = class.into();
+        self.put(standard(&class).unwrap_or(Cow::Owned(class)), amount);
+    }
+
+    fn put(&mut self, class: Class, amount: u64) {
+        match self.0.binary_search_by(|(known, _)| known.cmp(&class)) {
+            Ok(place) => self.0[place].1 = amount,
+            Err(place) => self.0.insert(place, (class, amount)),
+        }
     }
 
     /// MiB of memory, what a live migration has to copy.
@@ -35,28 +81,26 @@ impl Resources {
 
     /// Classes and amounts, in order of class.
     pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.0.iter().map(|(class, amount)| (class.as_str(), *amount))
+        self.0.iter().map(|(class, amount)| (&**class, *amount))
     }
 
     /// Whether nothing is asked for.
     pub fn is_zero(&self) -> bool {
-        self.0.values().all(|amount| *amount == 0)
+        self.0.iter().all(|(_, amount)| *amount == 0)
     }
 
     /// Adds `other`.
     pub fn add(&mut self, other: &Self) {
         for (class, amount) in &other.0 {
             let sum = self.get(class).saturating_add(*amount);
-            self.0.insert(class.clone(), sum);
+            self.put(class.clone(), sum);
         }
     }
 
     /// Takes `other` away, stopping at zero: overcommitted hosts have no negative room.
     pub fn subtract(&mut self, other: &Self) {
-        for (class, amount) in &other.0 {
-            if let Some(mine) = self.0.get_mut(class) {
-                *mine = mine.saturating_sub(*amount);
-            }
+        for (class, mine) in &mut self.0 {
+            *mine = mine.saturating_sub(other.get(class));
         }
     }
 
@@ -68,6 +112,89 @@ impl Resources {
 
 impl<S: Into<String>> FromIterator<(S, u64)> for Resources {
     fn from_iter<T: IntoIterator<Item = (S, u64)>>(iter: T) -> Self {
-        Self(iter.into_iter().map(|(class, amount)| (class.into(), amount)).collect())
+        let mut resources = Self::default();
+        for (class, amount) in iter {
+            resources.set(class, amount);
+        }
+        resources
+    }
+}
+
+impl Serialize for Resources {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Resources {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Amounts)
+    }
+}
+
+/// Reads amounts by class.
+struct Amounts;
+
+impl<'de> Visitor<'de> for Amounts {
+    type Value = Resources;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Resources, M::Error> {
+        let mut resources = Resources(Vec::with_capacity(map.size_hint().unwrap_or(3).min(STANDARD.len())));
+        while let Some(Name(class)) = map.next_key()? {
+            resources.put(class, map.next_value()?);
+        }
+        Ok(resources)
+    }
+}
+
+/// A class as a file names it: text only where it is not one of the standard ones.
+struct Name(Class);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = Name;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Name, E> {
+                Ok(Name(standard(text).unwrap_or_else(|| Cow::Owned(text.to_owned()))))
+            }
+        }
+
+        deserializer.deserialize_str(Text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_in_order_of_class_however_they_are_written() {
+        let text = r#"{"VCPU":2,"CUSTOM_LICENCE":1,"MEMORY_MB":4096,"VCPU":3}"#;
+        let read: Resources = serde_json::from_str(text).unwrap();
+        let made: Resources = [("MEMORY_MB", 4096), ("VCPU", 3), ("CUSTOM_LICENCE", 1)].into_iter().collect();
+        assert_eq!(read, made);
+        let classes: Vec<&str> = read.iter().map(|(class, _)| class).collect();
+        assert_eq!(classes, ["CUSTOM_LICENCE", "MEMORY_MB", "VCPU"]);
+        assert_eq!(serde_json::to_string(&read).unwrap(), r#"{"CUSTOM_LICENCE":1,"MEMORY_MB":4096,"VCPU":3}"#);
+        assert!(serde_json::from_str::<Resources>("[1]").unwrap_err().to_string().contains("expected a map"));
+    }
+
+    #[test]
+    fn what_is_taken_away_stops_at_zero_and_adds_no_class() {
+        let mut room = Resources::basic(8, 1024, 10);
+        room.add(&Resources::basic(1, 0, 0));
+        room.subtract(&[("VCPU", 20), ("PCPU", 4)].into_iter().collect());
+        assert_eq!(room, Resources::basic(0, 1024, 10));
     }
 }
