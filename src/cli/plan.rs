@@ -12,11 +12,13 @@ use super::files;
 use super::output::{Sink, tell};
 use super::region::{self, RegionArgs};
 use super::session::Session;
+use super::store;
 use crate::config;
+use crate::journal::Journal;
 use crate::model::{HostName, RolloutId, ZoneName};
-use crate::plan::{PlanError, PlanInput, PlanReport, Rollout, Scope, Severity, SkipReason, Unknown, plan};
+use crate::plan::{Experience, PlanError, PlanInput, PlanReport, Rollout, Scope, Severity, SkipReason, Unknown, plan};
 use crate::remedy::{Verdict, assess};
-use crate::report::{count, printable};
+use crate::report::{Measured, Style, count, printable};
 
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
@@ -45,12 +47,25 @@ pub struct PlanArgs {
     /// What a host without a clear verdict counts as
     #[arg(long, value_enum, default_value_t)]
     pub unknown: UnknownArg,
+    /// How long the work on a host is taken to last
+    #[arg(long, value_enum, default_value_t)]
+    pub times: TimesArg,
     /// Seed of the search; the same input and seed give the same rollout
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
     /// Where the rollout goes, `-` for standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub output: Sink,
+}
+
+/// How long the work on a host is taken to last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum TimesArg {
+    /// As long as it took in earlier runs on this region, where there are any
+    #[default]
+    Journal,
+    /// As long as the policy estimates
+    Policy,
 }
 
 /// What an unknown verdict counts as.
@@ -75,12 +90,17 @@ pub fn run(args: &PlanArgs, session: &Session) -> Result<Exit, CommandError> {
     let verdicts: BTreeMap<HostName, Verdict> =
         region.hosts.iter().map(|host| (host.host.clone(), assess(&host.facts, &remedy))).collect();
     let scope = scope_of(args);
+    let experience = match args.times {
+        TimesArg::Journal => experience(&region.region, session),
+        TimesArg::Policy => Experience::default(),
+    };
     let input = PlanInput {
         region: &region,
         verdicts: &verdicts,
         remedy: &remedy,
         policy: &policy,
         scope: &scope,
+        experience: &experience,
         configuration: configuration.digest,
         seed: args.seed,
         now: Timestamp::now(),
@@ -91,6 +111,34 @@ pub fn run(args: &PlanArgs, session: &Session) -> Result<Exit, CommandError> {
     tell(summary(&rollout, &report));
     let fatal = rollout.notes.iter().any(|note| note.severity == Severity::Fatal);
     Ok(if fatal { Exit::Plan } else { Exit::Done })
+}
+
+/// So many of the newest runs on a region say how long things take; older ones may be of other machines.
+const RUNS_REMEMBERED: usize = 3;
+
+/// What the journal tells of earlier runs on `region`. A plan can do without: what cannot be read is said and left.
+fn experience(region: &str, session: &Session) -> Experience {
+    let exists = session.journal().is_ok_and(|path| path.exists());
+    let read = || store::block_on(measured(store::open_existing(session)?, region));
+    if !exists {
+        return Experience::default();
+    }
+    read().unwrap_or_else(|error| {
+        tell(format!("note: earlier runs are not used for times: {}", error.render(Style::plain())));
+        Experience::default()
+    })
+}
+
+async fn measured(journal: impl Journal, region: &str) -> Result<Experience, CommandError> {
+    let mut measured = Measured::default();
+    let runs = journal.runs().await?.into_iter().filter(|run| run.region == region);
+    for run in runs.take(RUNS_REMEMBERED) {
+        let record = journal.record(run.run).await?;
+        let rollout: Rollout = serde_json::from_str(&record.rollout)
+            .map_err(|error| CommandError::doing(Exit::Unexpected, "cannot read the rollout of a run", error))?;
+        measured.add(&rollout, &journal.events(run.run, 1).await?);
+    }
+    Ok(measured.experience())
 }
 
 fn scope_of(args: &PlanArgs) -> Scope {

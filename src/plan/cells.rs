@@ -151,7 +151,7 @@ impl Index {
 
     /// A host waits to be begun.
     pub(super) fn wait(&mut self, fleet: &Fleet<'_>, space: &Space, host: u32, leaving: &[u32]) {
-        let (time, load) = (fleet.out_for(leaving), load_of(fleet, host, leaving, self.lightness));
+        let (time, load) = (fleet.out_for(host, leaving), load_of(fleet, host, leaving, self.lightness));
         let rank = self.rank[host as usize];
         let room = self.room(host);
         room.waiting.insert((free_of_tight(fleet, space, host), host));
@@ -168,7 +168,7 @@ impl Index {
 
     /// A host no longer waits.
     pub(super) fn forget(&mut self, fleet: &Fleet<'_>, space: &Space, host: u32, leaving: &[u32]) {
-        let (time, load) = (fleet.out_for(leaving), load_of(fleet, host, leaving, self.lightness));
+        let (time, load) = (fleet.out_for(host, leaving), load_of(fleet, host, leaving, self.lightness));
         let rank = self.rank[host as usize];
         let room = self.room(host);
         room.waiting.remove(&(free_of_tight(fleet, space, host), host));

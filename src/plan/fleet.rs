@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::census::Census;
+use super::input::Experience;
 use super::layout::Layout;
 use super::select::Selection;
 use super::space::{Need, Space};
@@ -39,8 +40,8 @@ pub(super) struct Fleet<'a> {
     pub(super) zone_limits: Vec<u32>,
     /// Pools that each host counts in.
     pub(super) pools_of: Vec<Vec<u32>>,
-    /// Update, reboot and evidence on a host.
-    pub(super) remedy: Millis,
+    /// By host, how long it is out of service after its last instance has left.
+    pub(super) work: Vec<Millis>,
     /// Wait behind the canary hosts.
     pub(super) soak: Millis,
     /// How many canary hosts go first.
@@ -74,7 +75,13 @@ struct Leaver<'a> {
 
 impl<'a> Fleet<'a> {
     /// The problem behind a selection.
-    pub(super) fn of(region: &'a Region, census: &Census<'a>, selection: &Selection<'a>, policy: &Policy) -> Self {
+    pub(super) fn of(
+        region: &'a Region,
+        census: &Census<'a>,
+        selection: &Selection<'a>,
+        policy: &Policy,
+        experience: &Experience,
+    ) -> Self {
         let layout = Arc::new(Layout::of(census, &region.groups));
         let mut fleet = Self {
             space: Space::empty(Arc::clone(&layout)),
@@ -85,7 +92,7 @@ impl<'a> Fleet<'a> {
             pools: Vec::new(),
             zone_limits: vec![u32::MAX; layout.zone_count()],
             pools_of: vec![Vec::new(); layout.len()],
-            remedy: millis(policy.estimate.host.as_seconds()),
+            work: census.hosts.iter().map(|host| work_of(host, policy, experience)).collect(),
             soak: millis(policy.canary.soak.as_seconds()),
             canaries: policy.canary.hosts,
             streams: Streams {
@@ -211,8 +218,8 @@ impl<'a> Fleet<'a> {
         self.instances.len()
     }
 
-    /// How long a host with these instances is out of service at least: the drain at full speed, then the remedy.
-    pub(super) fn out_for(&self, instances: &[u32]) -> Millis {
+    /// How long a host with these instances is out of service at least: the drain at full speed, then the work on it.
+    pub(super) fn out_for(&self, host: u32, instances: &[u32]) -> Millis {
         let mut sum = 0;
         let mut longest = 0;
         for instance in instances {
@@ -220,7 +227,7 @@ impl<'a> Fleet<'a> {
             sum += duration;
             longest = longest.max(duration);
         }
-        longest.max(sum.div_ceil(self.streams.source as u64)) + self.remedy
+        longest.max(sum.div_ceil(self.streams.source as u64)) + self.work[host as usize]
     }
 
     /// A host itself.
@@ -232,6 +239,10 @@ impl<'a> Fleet<'a> {
     pub(super) fn name(&self, host: u32) -> &HostName {
         self.layout.host_name(host)
     }
+}
+
+fn work_of(host: &Host, policy: &Policy, experience: &Experience) -> Millis {
+    millis(experience.of(&host.host).unwrap_or(policy.estimate.host).as_seconds())
 }
 
 /// Whole milliseconds, rounded up.

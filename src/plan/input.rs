@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::rollout::SkippedHost;
-use crate::model::{Digest, HostName, Policy, Region, Resources, RolloutId, ZoneName};
+use crate::model::{Digest, HostName, Policy, Region, Resources, RolloutId, Span, ZoneName};
 use crate::remedy::{Remedy, Verdict};
 
 /// Everything that [`super::plan`] looks at; the same input gives the same bytes.
@@ -21,6 +21,8 @@ pub struct PlanInput<'a> {
     pub policy: &'a Policy,
     /// Which hosts are meant.
     pub scope: &'a Scope,
+    /// How long things took in earlier runs on this region.
+    pub experience: &'a Experience,
     /// Digest over every command and setting that the configuration file adds.
     pub configuration: Digest,
     /// Seed of the search.
@@ -29,6 +31,44 @@ pub struct PlanInput<'a> {
     pub now: Timestamp,
     /// Its id.
     pub id: RolloutId,
+}
+
+/// How long things took in earlier runs on the region; nothing is known by default.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Experience {
+    hosts: BTreeMap<HostName, Span>,
+    others: Option<Span>,
+    moves: Option<f64>,
+}
+
+/// So many hosts have to be measured before what they took says something of the others.
+const ENOUGH_HOSTS: usize = 3;
+
+impl Experience {
+    /// What was measured: by host, how long it was out of service after its last instance had left (update, reboot,
+    /// evidence, enable, settle); of migrations, the median of time taken over what the policy of their rollout
+    /// estimated, `None` where none was seen.
+    pub fn new(hosts: BTreeMap<HostName, Span>, moves: Option<f64>) -> Self {
+        let mut spans: Vec<Span> = hosts.values().copied().collect();
+        spans.sort_unstable();
+        let others = (spans.len() >= ENOUGH_HOSTS).then(|| spans[spans.len() / 2]);
+        Self { hosts, others, moves }
+    }
+
+    /// What is expected of `host`: what it took itself, else the median of the others; `None` leaves it to the policy.
+    pub(super) fn of(&self, host: &HostName) -> Option<Span> {
+        self.hosts.get(host).copied().or(self.others)
+    }
+
+    /// Hosts that were measured.
+    pub(super) fn measured(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// Of migrations: time taken over time estimated.
+    pub(super) fn moves(&self) -> Option<f64> {
+        self.moves
+    }
 }
 
 /// Which hosts are meant. The selections add up; when all of them are empty, every host is meant.

@@ -31,7 +31,7 @@ mod transfer;
 pub use check::check;
 pub use diff::{Diff, Difference, DifferenceKind, Weight, diff, diff_region};
 pub use digest::{digest, digest_of, verify_digest};
-pub use input::{Attempt, PlanError, PlanInput, PlanReport, Scope, Shortfall, Unknown, UnprovenIdentity};
+pub use input::{Attempt, Experience, PlanError, PlanInput, PlanReport, Scope, Shortfall, Unknown, UnprovenIdentity};
 pub use lint::lint;
 pub use movability::{Affinity, Movability, movability};
 pub use planner::plan;

@@ -22,7 +22,7 @@ use crate::remedy::Verdict;
 pub fn plan(input: &PlanInput<'_>) -> Result<(Rollout, PlanReport), PlanError> {
     let census = Census::of(input.region);
     let selection = select(input, &census)?;
-    let fleet = Fleet::of(input.region, &census, &selection, input.policy);
+    let fleet = Fleet::of(input.region, &census, &selection, input.policy, input.experience);
     let canaries = super::canary::canaries(&fleet);
     let swept = sweep(&fleet, &input.policy.objective, &canaries, input.seed);
     let report = report(&fleet, &swept, &canaries);
@@ -203,12 +203,16 @@ fn planned_host(input: &PlanInput<'_>, fleet: &Fleet<'_>, order: u32, planned: &
         canary: planned.canary,
         start_s: seconds(planned.start),
         finish_s: seconds(planned.finish),
+        work: input.experience.of(name),
         service: host.service.clone(),
         identity: host.identity.clone(),
         verdict: input.verdicts.get(name).cloned().unwrap_or_else(unknown),
         moves: moves.collect(),
     }
 }
+
+/// Migrations that took so many times longer, or shorter, than estimated make a plan's times worthless.
+const SURPRISE: f64 = 1.5;
 
 fn notes(input: &PlanInput<'_>, rollout: &Rollout, report: &PlanReport) -> Vec<Note> {
     let mut notes = Vec::new();
@@ -232,6 +236,17 @@ fn notes(input: &PlanInput<'_>, rollout: &Rollout, report: &PlanReport) -> Vec<N
             &rollout.region,
             format!("{extra} instances move twice: their hosts are drained first, before any host is mitigated"),
         );
+    }
+    let measured = input.experience.measured();
+    if measured > 0 && !rollout.hosts.is_empty() {
+        let message = format!("times on a host are those of earlier runs, which measured {measured} hosts");
+        say(Severity::Info, &rollout.region, message);
+    }
+    if let Some(ratio) = input.experience.moves().filter(|ratio| !(1.0 / SURPRISE..=SURPRISE).contains(ratio)) {
+        let message = format!(
+            "migrations of earlier runs took {ratio:.1} times what their policy estimated: see `estimate` in the policy"
+        );
+        say(Severity::Warning, &rollout.region, message);
     }
     for lender in &rollout.lenders {
         let message = "takes instances though it stays vulnerable: its domain has no other host to take them";

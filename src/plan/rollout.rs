@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     Digest, GroupId, HostIdentity, HostName, InstanceHandling, InstanceId, Policy, ProjectId, Resources, RolloutId,
-    Service, ZoneName,
+    Service, Span, ZoneName,
 };
 use crate::remedy::{Remedy, Verdict};
 
@@ -89,6 +89,10 @@ pub struct PlannedHost {
     pub start_s: f64,
     /// Seconds from the start of the run until it is back in service.
     pub finish_s: f64,
+    /// How long it is out of service after its last instance has left, where earlier runs on the region tell; the
+    /// policy's `estimate.host` otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<Span>,
     /// Its service as it was: what `abandon` gives back.
     pub service: Service,
     /// The machine that it must be.

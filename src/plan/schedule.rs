@@ -134,12 +134,9 @@ pub(super) struct Loop<'f, 'a> {
 impl<'f, 'a> Loop<'f, 'a> {
     fn of(fleet: &'f Fleet<'a>, strategy: &'f Strategy, banned: &'f BTreeSet<u32>) -> Self {
         let count = fleet.layout.len();
-        let rank = (0_u64..).take(count).map(|host| match strategy.order {
-            Order::Mixed => mix(strategy.seed, host),
-            Order::Longest => {
-                let leaving = usize::try_from(host).ok().and_then(|host| fleet.leaving.get(host));
-                u64::MAX - leaving.map_or(0, |leaving| fleet.out_for(leaving))
-            }
+        let rank = (0_u32..).take(count).map(|host| match strategy.order {
+            Order::Mixed => mix(strategy.seed, u64::from(host)),
+            Order::Longest => u64::MAX - fleet.out_for(host, &fleet.leaving[host as usize]),
         });
         let mut index = Index::of(fleet, &fleet.space, rank.collect(), strategy.lightness);
         let mut waits = vec![false; count];
@@ -258,7 +255,7 @@ impl<'f, 'a> Loop<'f, 'a> {
         }
         let transfers = self.timetable.drain(self.fleet, placement, self.now);
         let quiet = transfers.iter().map(|transfer| transfer.finish).max().unwrap_or(self.now);
-        let finish = quiet + self.fleet.remedy;
+        let finish = quiet + self.fleet.work[host as usize];
         for pool in &self.fleet.pools_of[host as usize] {
             self.used[*pool as usize] += 1;
         }

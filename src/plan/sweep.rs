@@ -196,7 +196,7 @@ fn explain(tried: &[Tried], chosen: usize, goal: Goal<'_>) -> String {
 
 /// What any schedule takes at least: the slots of the region and of each zone, the longest host, the canary gate.
 fn shortest(fleet: &Fleet<'_>, canaries: &[u32]) -> Millis {
-    let out = |host: &u32| fleet.out_for(&fleet.leaving[*host as usize]);
+    let out = |host: &u32| fleet.out_for(*host, &fleet.leaving[*host as usize]);
     let over =
         |hosts: &mut dyn Iterator<Item = &u32>, limit: u32| hosts.map(out).sum::<Millis>() / u64::from(limit.max(1));
     let region = over(&mut fleet.hosts.iter(), fleet.pools[0].limit);

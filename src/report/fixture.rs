@@ -64,6 +64,7 @@ fn host(order: u32, moves: Vec<PlannedMove>) -> PlannedHost {
         canary: order == 1,
         start_s,
         finish_s: start_s + 640.0,
+        work: None,
         service,
         identity,
         verdict: verdict(VerdictKind::Vulnerable, Outcome::Fail),

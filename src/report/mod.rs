@@ -5,6 +5,7 @@
 mod chart;
 mod document;
 pub mod evidence;
+mod experience;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod history;
@@ -22,6 +23,7 @@ mod tests;
 mod text;
 
 pub use document::{AuditLine, FailureLine, Report};
+pub use experience::Measured;
 pub use history::{Attempt, AttemptEnd, History, HostHistory, Sitting, TrailEntry};
 pub use sentence::{
     InstanceNames, Sentence, StepParts, Weight, failure_words, intent_words, kind_words, sentence, verdict_words,

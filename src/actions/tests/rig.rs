@@ -47,6 +47,7 @@ fn rollout() -> Rollout {
         canary: false,
         start_s: 0.0,
         finish_s: 100.0,
+        work: None,
         service: service(HOST).service,
         identity: identity(),
         verdict: Verdict { verdict: VerdictKind::Vulnerable, evidence: Vec::new() },

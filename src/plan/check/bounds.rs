@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ground::{Ground, Time, time};
-use crate::plan::rollout::{Bounds, Rollout};
+use crate::plan::rollout::{Bounds, PlannedHost, Rollout};
 
 /// At least so many moves: one for each instance that leaves, and one more for each instance of the host that is
 /// drained first in a domain where no host is mitigated or empty: those must go somewhere that is drained later.
@@ -38,11 +38,8 @@ struct Work {
 /// Lower bounds on the makespan by name, in seconds.
 pub(super) fn bounds(rollout: &Rollout, ground: &Ground<'_>) -> Bounds {
     let limits = &rollout.policy.limits;
-    let works: Vec<Work> = ground
-        .planned(rollout)
-        .into_iter()
-        .map(|(host, planned)| work(rollout, ground, host, planned.canary))
-        .collect();
+    let works: Vec<Work> =
+        ground.planned(rollout).into_iter().map(|(host, planned)| work(rollout, ground, host, planned)).collect();
     let mut bounds: BTreeMap<String, Time> = BTreeMap::new();
     if works.is_empty() {
         return Bounds::new();
@@ -66,12 +63,13 @@ pub(super) fn bounds(rollout: &Rollout, ground: &Ground<'_>) -> Bounds {
     bounds.into_iter().map(|(name, time)| (name, seconds(time))).collect()
 }
 
-fn work(rollout: &Rollout, ground: &Ground<'_>, host: usize, canary: bool) -> Work {
+fn work(rollout: &Rollout, ground: &Ground<'_>, host: usize, planned: &PlannedHost) -> Work {
     let durations: Vec<Time> = ground.leaving(host).map(|instance| ground.instances[instance].duration).collect();
     let transfer: Time = durations.iter().sum();
     let longest = durations.iter().copied().max().unwrap_or(0);
     let drain = longest.max(per(transfer, rollout.policy.limits.migrations_per_source));
-    Work { host, canary, out: drain + time(rollout.policy.estimate.host.as_seconds()), transfer }
+    let remedied = time(planned.work.unwrap_or(rollout.policy.estimate.host).as_seconds());
+    Work { host, canary: planned.canary, out: drain + remedied, transfer }
 }
 
 /// Hosts of one zone share the zone's slots, and what must stay in service.

@@ -286,9 +286,9 @@ impl<'a> Books<'a> {
             self.say(format!("{} is remedied with {} instances on it", planned.host, self.count[host] - staying));
         }
         let emptied = planned.moves.iter().map(|planned| time(planned.finish_s)).max().unwrap_or(time(planned.start_s));
-        let remedy = time(self.rollout.policy.estimate.host.as_seconds());
-        if now < emptied + remedy || time(planned.start_s) > now {
-            self.say(format!("{} is back sooner than the policy estimates", planned.host));
+        let work = time(planned.work.unwrap_or(self.rollout.policy.estimate.host).as_seconds());
+        if now < emptied + work || time(planned.start_s) > now {
+            self.say(format!("{} is back sooner than is estimated", planned.host));
         }
         self.phase[host] = Phase::Done;
         self.outages.returns(&self.ground.hosts[host]);

@@ -47,7 +47,7 @@ fn the_checker_catches_a_broken_planner() {
                 }
             }),
         ),
-        ("sooner than the policy estimates", Box::new(|rollout| rollout.hosts[0].finish_s -= 100.0)),
+        ("sooner than is estimated", Box::new(|rollout| rollout.hosts[0].finish_s -= 100.0)),
         (
             "shorter than the policy estimates",
             Box::new(move |rollout| {

@@ -21,6 +21,7 @@ fn rollout(region: &Region, change: impl FnOnce(&mut Policy)) -> Rollout {
         remedy: &synthetic::remedy(),
         policy: &policy,
         scope: &Scope::default(),
+        experience: &Experience::default(),
         configuration: Digest::new("sha256:0"),
         seed: 1,
         now: region.taken_at,

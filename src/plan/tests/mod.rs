@@ -23,13 +23,14 @@ struct Case {
     region: Region,
     policy: Policy,
     scope: Scope,
+    experience: Experience,
     verdicts: BTreeMap<HostName, Verdict>,
 }
 
 impl Case {
     fn of(region: Region) -> Self {
         let verdicts = synthetic::all_vulnerable(&region);
-        Self { region, policy: policy(), scope: Scope::default(), verdicts }
+        Self { region, policy: policy(), scope: Scope::default(), experience: Experience::default(), verdicts }
     }
 
     fn verdict(mut self, name: &str, verdict: VerdictKind) -> Self {
@@ -45,6 +46,7 @@ impl Case {
             remedy: &remedy,
             policy: &self.policy,
             scope: &self.scope,
+            experience: &self.experience,
             configuration: Digest::new("sha256:0"),
             seed: 7,
             now: "2026-11-22T12:00:00Z".parse().unwrap(),

@@ -266,3 +266,19 @@ fn notes_say_what_holds_the_campaign_and_who_stays_vulnerable() {
     assert!(messages.contains(&"1 host stays vulnerable: their services are down".to_owned()), "{messages:?}");
     assert!(messages.iter().any(|message| message.starts_with("at least 600 s, held by")), "{messages:?}");
 }
+
+#[test]
+fn a_host_takes_what_it_took_before_and_the_others_the_median_of_what_was_measured() {
+    let region = Fixture::new().host("a", "z", 64).host("b", "z", 64).host("c", "z", 64).host("d", "z", 64).0;
+    let work = |measured: &[(&str, u64)]| {
+        let mut case = Case::of(region.clone());
+        let measured = measured.iter().map(|(name, seconds)| (host(name), Span::seconds(*seconds)));
+        case.experience = Experience::new(measured.collect(), None);
+        let rollout = case.planned();
+        let out = rollout.hosts.iter().map(|planned| (planned.host.to_string(), planned.finish_s - planned.start_s));
+        out.collect::<BTreeMap<String, f64>>().into_values().collect::<Vec<f64>>()
+    };
+    assert_eq!(work(&[]), [600.0; 4], "the policy's");
+    assert_eq!(work(&[("a", 100), ("b", 300)]), [100.0, 300.0, 600.0, 600.0], "two hosts say nothing of others");
+    assert_eq!(work(&[("a", 100), ("b", 300), ("c", 900)]), [100.0, 300.0, 900.0, 300.0]);
+}

@@ -123,6 +123,7 @@ impl Play {
             canary: false,
             start_s: 0.0,
             finish_s: 600.0,
+            work: None,
             service: service(name),
             identity: HostIdentity::default(),
             verdict: Verdict { verdict: VerdictKind::Vulnerable, evidence: vec![] },

@@ -1,4 +1,4 @@
-//! The journal's place: from a newer version, not writable, or full.
+//! The journal's place: from a newer version, not writable, or full; and what it teaches the next plan.
 
 use tokio::process::Command;
 
@@ -142,4 +142,21 @@ fn output_that_cannot_be_written_is_an_error() {
     stand.plan();
     let told = stand.run(&["show", "rollout.yaml", "-o", "/dev/full"]);
     told.said(1, &["error: cannot write `/dev/full`", "No space left on device"]);
+}
+
+#[test]
+fn a_plan_goes_by_the_times_of_earlier_runs_where_it_can_read_them() {
+    let stand = Stand::new();
+    stand.plan();
+    let measured = |rollout: &str| {
+        let rollout = fleetmend::config::read_rollout("rollout", rollout).unwrap();
+        rollout.hosts.iter().filter(|host| host.work.is_some()).count()
+    };
+    assert_eq!(measured(&stand.read("rollout.yaml")), 0, "nothing ran yet");
+    stand.run(&RUN).said(0, &[]);
+    let plan = ["plan", "--remedy", "mds", "--policy", "policy.yaml", "--region", "region.json"];
+    assert_eq!(measured(&stand.run(&plan).said(0, &[]).out), 4);
+    assert_eq!(measured(&stand.run(&[&plan[..], &["--times", "policy"]].concat()).said(0, &[]).out), 0);
+    let other = stand.run(&[&plan[..], &["--state", "sqlite:region.json"]].concat());
+    assert_eq!(measured(&other.said(0, &["note: earlier runs are not used for times"]).out), 0);
 }

@@ -10,7 +10,7 @@ use fleetmend::journal::{Journal, PlacedRequest, Request};
 use fleetmend::model::{
     Digest, HostName, InstanceId, InstanceStatus, Limit, Mark, Policy, Region, RolloutId, RunId, ServiceStatus, Span,
 };
-use fleetmend::plan::{PlanError, PlanInput, Rollout, Scope, plan};
+use fleetmend::plan::{Experience, PlanError, PlanInput, Rollout, Scope, plan};
 use fleetmend::remedy::{Remedy, Verdict, VerdictKind, assess};
 use fleetmend::run::{
     DriveError, DriveSettings, Engine, Event, EventKind, HostPhase, Observer, Outcome, Ports, RunEnd, RunError,
@@ -99,6 +99,7 @@ impl Stage {
             remedy: &remedy,
             policy: &policy,
             scope: &scope,
+            experience: &Experience::default(),
             configuration: Digest::new("sha256:none"),
             seed: 1,
             now: region.clock().now(),
