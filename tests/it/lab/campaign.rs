@@ -8,7 +8,8 @@ use fleetmend::run::{EventKind, Intent, StepOutput};
 
 use super::consoles::Consoles;
 use super::desk::{Desk, changes, moves, statuses, under_way};
-use super::{lab, variable};
+use super::raw::{self, Raw};
+use super::{lab, records, variable};
 
 /// Long settle: nova's scheduler believes in a drained host's old instances until its next sync, 10 s here.
 const POLICY: &str = "
@@ -90,6 +91,9 @@ async fn a_region_is_remedied_though_the_runner_is_killed_in_a_migration_an_upda
     }
     assert_eq!(times.len(), rollout.certificate.moves, "{log}");
     assert!(times.values().all(|count| *count == 1), "{times:?}");
+    let records = records::since(&Raw::log_in(&raw::cloud("lab")).await, &rollout.created.to_string()).await;
+    records::assert_moves_are_those_of(&rollout, &records);
+    records::assert_order_is_that_of(&rollout, &records);
     let asked = changes().into_iter().filter(|change| change.contains("os-migrateLive")).count();
     assert_eq!(asked, times.len(), "Nova was asked for each move once");
     desk.run(&["report", "-f", "html", "-o", "report.html"], 0);

@@ -11,6 +11,7 @@ mod faults;
 mod hosts;
 mod openstack;
 mod raw;
+mod records;
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,0 +1,60 @@
+//! Nova's own records of migrations, held against the plan.
+
+use std::collections::BTreeMap;
+
+use fleetmend::model::HostName;
+use fleetmend::plan::Rollout;
+use reqwest::Method;
+use serde_json::Value;
+
+use super::raw::Raw;
+
+/// Live migrations that Nova wrote down from `since` on (its own time), in the order in which they were asked for.
+pub async fn since(raw: &Raw, since: &str) -> Vec<Value> {
+    let path = format!("/os-migrations?migration_type=live-migration&changes-since={since}");
+    let answer = raw.call(Method::GET, "compute", &path, None).await;
+    let mut records = answer["migrations"].as_array().unwrap().clone();
+    records.retain(|record| record["created_at"].as_str().unwrap() >= since.trim_end_matches('Z'));
+    records.sort_by_key(|record| record["id"].as_u64());
+    records
+}
+
+/// Each planned move is one completed record from the planned host to the planned target, and there is no other.
+pub fn assert_moves_are_those_of(rollout: &Rollout, records: &[Value]) {
+    let text = |record: &Value, field: &str| record[field].as_str().unwrap_or_default().to_owned();
+    let mut recorded: Vec<[String; 4]> = records
+        .iter()
+        .map(|record| ["instance_uuid", "source_compute", "dest_compute", "status"].map(|field| text(record, field)))
+        .collect();
+    let planned = rollout.hosts.iter().flat_map(|host| &host.moves);
+    let mut planned: Vec<[String; 4]> = planned
+        .map(|to| [to.instance.to_string(), to.from.to_string(), to.to.to_string(), "completed".to_owned()])
+        .collect();
+    recorded.sort();
+    planned.sort();
+    assert_eq!(recorded, planned);
+    assert_eq!(records.len(), rollout.certificate.moves);
+}
+
+/// Hosts were drained in the order of the plan, and of each host the instances in the order of the plan. What the plan
+/// has begin together may be asked for in any order.
+pub fn assert_order_is_that_of(rollout: &Rollout, records: &[Value]) {
+    let mut drained: Vec<HostName> = Vec::new();
+    let mut instances: BTreeMap<HostName, Vec<String>> = BTreeMap::new();
+    for record in records {
+        let host = HostName::new(record["source_compute"].as_str().unwrap());
+        if !drained.contains(&host) {
+            drained.push(host.clone());
+        }
+        instances.entry(host).or_default().push(record["instance_uuid"].as_str().unwrap().to_owned());
+    }
+    let starts: BTreeMap<&HostName, f64> = rollout.hosts.iter().map(|host| (&host.host, host.start_s)).collect();
+    let begun: Vec<f64> = drained.iter().map(|host| starts[host]).collect();
+    assert!(begun.is_sorted(), "hosts in the planned order: {drained:?} at {begun:?}");
+    for host in rollout.hosts.iter().filter(|host| !host.moves.is_empty()) {
+        let begins: BTreeMap<String, f64> =
+            host.moves.iter().map(|planned| (planned.instance.to_string(), planned.start_s)).collect();
+        let asked: Vec<f64> = instances[&host.host].iter().map(|instance| begins[instance]).collect();
+        assert!(asked.is_sorted(), "{}: asked for in the planned order: {asked:?}", host.host);
+    }
+}
