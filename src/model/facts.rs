@@ -1,6 +1,6 @@
 //! Facts of a host, as `host::facts` parsed them. Absent means not seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -66,6 +66,14 @@ pub struct HostFacts {
     pub unread: BTreeMap<String, String>,
 }
 
+impl HostFacts {
+    /// An option of nova.conf's `[libvirt]`: of its values the last one counts. `None` when it is not set, or not known.
+    pub fn libvirt_option(&self, name: &str) -> Option<&str> {
+        let value = self.nova_conf.as_ref()?.get("libvirt")?.get(name)?.last()?.trim();
+        (!value.is_empty()).then_some(value)
+    }
+}
+
 /// `/etc/os-release`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OsRelease {
@@ -114,6 +122,77 @@ pub struct Cpu {
     /// `flags`.
     #[serde(default)]
     pub flags: Vec<String>,
+}
+
+/// Instructions that guests find and use, by the kernel's names, in order. Other flags of a host come and go with its
+/// kernel's version, or are never shown to guests. Updates of microcode take `hle` and `rtm` away, and a guest that was
+/// started with them can then not come.
+const INSTRUCTIONS: [&str; 57] = [
+    "abm",
+    "adx",
+    "aes",
+    "amx_bf16",
+    "amx_int8",
+    "amx_tile",
+    "avx",
+    "avx2",
+    "avx512_bf16",
+    "avx512_bitalg",
+    "avx512_fp16",
+    "avx512_vbmi2",
+    "avx512_vnni",
+    "avx512_vpopcntdq",
+    "avx512bw",
+    "avx512cd",
+    "avx512dq",
+    "avx512er",
+    "avx512f",
+    "avx512ifma",
+    "avx512pf",
+    "avx512vbmi",
+    "avx512vl",
+    "avx_vnni",
+    "bmi1",
+    "bmi2",
+    "clflushopt",
+    "clwb",
+    "cx16",
+    "erms",
+    "f16c",
+    "fma",
+    "fma4",
+    "fsgsbase",
+    "gfni",
+    "hle",
+    "invpcid",
+    "lahf_lm",
+    "movbe",
+    "pcid",
+    "pclmulqdq",
+    "pku",
+    "popcnt",
+    "rdrand",
+    "rdseed",
+    "rdtscp",
+    "rtm",
+    "sha_ni",
+    "sse4_1",
+    "sse4_2",
+    "sse4a",
+    "ssse3",
+    "vaes",
+    "vpclmulqdq",
+    "xop",
+    "xsave",
+    "xsaves",
+];
+
+impl Cpu {
+    /// Instructions that a guest with the host's own processor finds; what live migration cannot take away from it.
+    pub fn instructions(&self) -> BTreeSet<&'static str> {
+        let known = self.flags.iter().filter_map(|flag| INSTRUCTIONS.binary_search(&flag.as_str()).ok());
+        known.map(|place| INSTRUCTIONS[place]).collect()
+    }
 }
 
 /// One installed version of a package.
@@ -185,5 +264,18 @@ impl DomainState {
             Self::Running | Self::Paused | Self::Other => true,
             Self::ShutOff | Self::Crashed => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_processors_flags_guests_find_the_instructions() {
+        assert!(INSTRUCTIONS.is_sorted());
+        let flags = ["avx2", "md_clear", "vnmi", "rtm"].map(str::to_owned).to_vec();
+        let cpu = Cpu { flags, ..Cpu::default() };
+        assert_eq!(cpu.instructions().into_iter().collect::<Vec<_>>(), ["avx2", "rtm"]);
     }
 }

@@ -1,8 +1,9 @@
 //! Small regions for the tests of this room.
 
 use crate::model::{
-    Group, GroupId, GroupPolicy, GroupRules, Host, HostFacts, HostIdentity, HostName, Instance, InstanceId,
-    InstanceStatus, ProjectId, Region, RegionKind, Resources, Service, ServiceId, ServiceState, ServiceStatus,
+    Aggregate, Cpu, Flavor, Group, GroupId, GroupPolicy, GroupRules, Host, HostFacts, HostIdentity, HostName, Instance,
+    InstanceId, InstanceStatus, ProjectId, Region, RegionKind, Resources, Service, ServiceId, ServiceState,
+    ServiceStatus,
 };
 
 /// A region under construction.
@@ -84,6 +85,16 @@ impl Fixture {
         self
     }
 
+    /// An aggregate of these hosts, with one entry of metadata.
+    pub(super) fn aggregate(mut self, name: &str, key: &str, value: &str, hosts: &[&str]) -> Self {
+        let metadata = [(key.to_owned(), value.to_owned())].into();
+        self.0.aggregates.push(Aggregate { name: name.to_owned(), metadata });
+        for host in self.0.hosts.iter_mut().filter(|host| hosts.contains(&host.host.as_str())) {
+            host.aggregates.push(name.to_owned());
+        }
+        self
+    }
+
     /// Changes the host that was added last.
     pub(super) fn with_host(mut self, change: impl FnOnce(&mut Host)) -> Self {
         change(self.0.hosts.last_mut().unwrap());
@@ -94,6 +105,23 @@ impl Fixture {
     pub(super) fn with_instance(mut self, change: impl FnOnce(&mut Instance)) -> Self {
         change(self.0.instances.last_mut().unwrap());
         self
+    }
+}
+
+/// A flavor with one extra spec.
+pub(super) fn flavor(key: &str, value: &str) -> impl FnOnce(&mut Instance) {
+    let extra_specs = [(key.to_owned(), value.to_owned())].into();
+    let flavor = Flavor { name: "m1".to_owned(), extra_specs };
+    move |instance| instance.flavor = Some(Box::new(flavor))
+}
+
+/// A processor with these flags, which guests of the host get as it is.
+pub(super) fn processor(flags: &[&str]) -> impl FnOnce(&mut Host) {
+    let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+    let cpu = Cpu { vendor: "GenuineIntel".to_owned(), flags, ..Cpu::default() };
+    move |host| {
+        host.facts.cpu = Some(cpu);
+        host.facts.nova_conf = Some(std::collections::BTreeMap::new());
     }
 }
 

@@ -1,10 +1,10 @@
 //! The planner's problem by number: hosts to remedy, instances that leave them, limits, and how long things take.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::census::Census;
 use super::input::Experience;
+use super::kinds::Suits;
 use super::layout::Layout;
 use super::select::Selection;
 use super::space::{Need, Space};
@@ -53,7 +53,7 @@ pub(super) struct Fleet<'a> {
     /// Per instance that leaves.
     instances: Vec<Leaver<'a>>,
     amounts: Vec<i64>,
-    requirements: Vec<Box<[bool]>>,
+    suits: Vec<Box<[bool]>>,
 }
 
 /// Migrations at once.
@@ -70,7 +70,7 @@ struct Leaver<'a> {
     duration: Millis,
     group: Option<u32>,
     zone: Option<u32>,
-    requirement: Option<u32>,
+    suits: Option<u32>,
 }
 
 impl<'a> Fleet<'a> {
@@ -82,7 +82,10 @@ impl<'a> Fleet<'a> {
         policy: &Policy,
         experience: &Experience,
     ) -> Self {
-        let layout = Arc::new(Layout::of(census, &region.groups));
+        let mut layout = Layout::of(census, region);
+        let suits = Suits::of(layout.kinds(), census, &selection.leaving);
+        layout.split_into_parts(census, suits.moves());
+        let layout = Arc::new(layout);
         let mut fleet = Self {
             space: Space::empty(Arc::clone(&layout)),
             hosts: selection.hosts.iter().filter_map(|host| layout.host(&host.host)).collect(),
@@ -103,12 +106,12 @@ impl<'a> Fleet<'a> {
             kept_empty: u32::try_from(policy.headroom.per_zone.hosts).unwrap_or(u32::MAX),
             instances: Vec::new(),
             amounts: Vec::new(),
-            requirements: Vec::new(),
+            suits: suits.distinct,
             layout,
         };
         fleet.region_hosts.clone_from(&census.hosts);
         fleet.fill(census);
-        fleet.add_leavers(census, selection, &policy.estimate);
+        fleet.add_leavers(census, selection, &suits.of, &policy.estimate);
         for name in &selection.bystanders {
             if let Some(host) = fleet.layout.host(name) {
                 fleet.bystander[host as usize] = true;
@@ -128,23 +131,22 @@ impl<'a> Fleet<'a> {
             let instance = &census.instances[number as usize];
             let group = instance.group.as_ref().and_then(|group| self.layout.group(group));
             let amounts = census.amounts(number);
-            self.space.take(host, &Need { amounts, group, from: host, zone: None, traits: None });
+            self.space.take(host, &Need { amounts, group, from: host, zone: None, kinds: None });
         }
     }
 
-    fn add_leavers(&mut self, census: &Census<'a>, selection: &Selection<'a>, estimate: &Estimate) {
-        let mut requirements: BTreeMap<&[String], u32> = BTreeMap::new();
+    fn add_leavers(
+        &mut self,
+        census: &Census<'a>,
+        selection: &Selection<'a>,
+        suits: &[(u32, Option<u32>)],
+        estimate: &Estimate,
+    ) {
+        let mut suits = suits.iter().map(|(_, suits)| *suits);
         for (home, instances) in &selection.leaving {
             for place in instances {
                 let instance = &census.instances[*place as usize];
                 let number = u32::try_from(self.instances.len()).unwrap_or(u32::MAX);
-                let next = u32::try_from(self.requirements.len()).unwrap_or(u32::MAX);
-                let requirement = self.layout.trait_sets_with(&instance.traits).map(|sets| {
-                    *requirements.entry(&instance.traits).or_insert_with(|| {
-                        self.requirements.push(sets);
-                        next
-                    })
-                });
                 self.amounts.extend(census.amounts(*place));
                 self.instances.push(Leaver {
                     instance,
@@ -152,7 +154,7 @@ impl<'a> Fleet<'a> {
                     group: instance.group.as_ref().and_then(|group| self.layout.group(group)),
                     // A zone that no host is in is like any other zone than the host's: nothing takes it.
                     zone: instance.pinned_zone.as_ref().map(|zone| self.layout.zone(zone).unwrap_or(u32::MAX)),
-                    requirement,
+                    suits: suits.next().flatten(),
                 });
                 self.leaving[*home as usize].push(number);
             }
@@ -177,14 +179,14 @@ impl<'a> Fleet<'a> {
             group: leaver.group,
             from,
             zone: leaver.zone,
-            traits: leaver.requirement.map(|number| &*self.requirements[number as usize]),
+            kinds: leaver.suits.map(|number| &*self.suits[number as usize]),
         }
     }
 
-    /// Which of the distinct requirements of leaving instances a host's traits meet.
+    /// Which of the distinct requirements of leaving instances a host's kind meets.
     pub(super) fn meets(&self, host: u32) -> Vec<bool> {
-        let set = self.layout.trait_set_of(host);
-        self.requirements.iter().map(|sets| sets[set]).collect()
+        let kind = self.layout.kinds().kind_of(host);
+        self.suits.iter().map(|suited| suited[kind]).collect()
     }
 
     /// What an instance has allocated, by class.

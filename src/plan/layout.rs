@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::{IndexMap, IndexSet};
 
 use super::census::{Census, dense};
-use crate::model::{Group, GroupId, GroupPolicy, Host, HostName, Resources, ZoneName};
+use super::kinds::Kinds;
+use crate::model::{Group, GroupId, GroupPolicy, Host, HostName, Region, Resources, ZoneName};
 
 /// What no move changes.
 #[derive(Debug)]
@@ -19,8 +20,7 @@ pub(super) struct Layout {
     domains: Vec<Domain>,
     domain_of: Vec<u32>,
     capacity: Vec<i64>,
-    trait_sets: Vec<BTreeSet<String>>,
-    trait_set_of: Vec<u32>,
+    kinds: Kinds,
     groups: IndexMap<GroupId, GroupRule>,
 }
 
@@ -44,18 +44,17 @@ pub(super) struct GroupRule {
     pub(super) per_host: u32,
 }
 
-/// What makes hosts exchangeable: zone, cell, hypervisor type, aggregates that mean more than a zone or a rack.
+/// What instances never cross: zone, cell, hypervisor type, and aggregates of which the region does not tell what they
+/// mean, unless they are just a zone or a rack.
 type DomainKey<'a> = (Option<&'a ZoneName>, Option<&'a str>, Option<&'a str>, Vec<&'a str>);
 
 impl Layout {
-    /// Numbers everything that the census and the groups name.
-    pub(super) fn of(census: &Census<'_>, groups: &[Group]) -> Self {
+    /// Numbers everything that the census of a region and its groups name.
+    pub(super) fn of(census: &Census<'_>, region: &Region) -> Self {
         let sorted = &census.hosts;
         let classes = census.classes.clone();
         let capacity = sorted.iter().flat_map(|host| dense(&classes, &host.capacity)).collect();
         let (zones, zone_of) = number(sorted.iter().map(|host| host.zone.clone()));
-        let (trait_sets, trait_set_of) =
-            number(sorted.iter().map(|host| host.traits.iter().cloned().collect::<BTreeSet<_>>()));
         let mut layout = Self {
             classes,
             hosts: sorted.iter().map(|host| host.host.clone()).collect(),
@@ -64,17 +63,17 @@ impl Layout {
             domains: Vec::new(),
             domain_of: Vec::new(),
             capacity,
-            trait_sets,
-            trait_set_of,
-            groups: rules(groups),
+            kinds: Kinds::of(census, &region.aggregates),
+            groups: rules(&region.groups),
         };
-        layout.split_into_domains(sorted);
+        layout.split_into_domains(sorted, region);
         layout.find_tight_classes(census);
         layout
     }
 
-    fn split_into_domains(&mut self, sorted: &[&Host]) {
-        let plain = aggregates_without_meaning(sorted);
+    fn split_into_domains(&mut self, sorted: &[&Host], region: &Region) {
+        let mut plain = aggregates_without_meaning(sorted);
+        plain.extend(region.aggregates.iter().map(|aggregate| aggregate.name.as_str()));
         let keys = sorted.iter().map(|host| domain_key(host, &plain));
         let (keys, domain_of) = number(keys);
         self.domains =
@@ -83,6 +82,41 @@ impl Layout {
             self.domains[*domain as usize].hosts.push(host);
         }
         self.domain_of = domain_of;
+    }
+
+    /// Splits domains further where no instance that leaves may go from one part to another: seeds and room are looked
+    /// for where they help. `moves` are the home and the kinds that suit each such instance.
+    pub(super) fn split_into_parts<'s>(
+        &mut self,
+        census: &Census<'_>,
+        moves: impl Iterator<Item = (u32, Option<&'s [bool]>)>,
+    ) {
+        if self.kinds.len() == 1 {
+            return;
+        }
+        let part_of = self.kinds.parts(&self.domain_of, moves);
+        let (keys, domain_of) = number(self.domain_of.iter().copied().zip(part_of));
+        if keys.len() == self.domains.len() {
+            return;
+        }
+        let parts_of = |domain| keys.iter().filter(|(other, _)| *other == domain).count();
+        let mut domains: Vec<Domain> = keys
+            .iter()
+            .map(|(domain, _)| Domain { label: self.domains[*domain as usize].label.clone(), hosts: vec![], tight: 0 })
+            .collect();
+        for (host, domain) in (0_u32..).zip(&domain_of) {
+            domains[*domain as usize].hosts.push(host);
+        }
+        for (domain, (whole, _)) in domains.iter_mut().zip(&keys).filter(|(_, (whole, _))| parts_of(*whole) > 1) {
+            let kinds: BTreeSet<usize> = domain.hosts.iter().map(|host| self.kinds.kind_of(*host)).collect();
+            let labels: BTreeSet<String> = kinds.into_iter().map(|kind| self.kinds.label(kind)).collect();
+            let known: Vec<&str> = labels.iter().map(String::as_str).filter(|label| !label.is_empty()).collect();
+            let label = if known.is_empty() { "unrestricted hosts".to_owned() } else { known.join(" or ") };
+            domain.label = format!("{}, {label}", self.domains[*whole as usize].label);
+        }
+        self.domains = domains;
+        self.domain_of = domain_of;
+        self.find_tight_classes(census);
     }
 
     fn find_tight_classes(&mut self, census: &Census<'_>) {
@@ -178,15 +212,9 @@ impl Layout {
         self.groups.len()
     }
 
-    /// For each distinct set of traits, whether it has all of `required`; `None` when nothing is required.
-    pub(super) fn trait_sets_with(&self, required: &[String]) -> Option<Box<[bool]>> {
-        let has_all = |set: &BTreeSet<String>| required.iter().all(|name| set.contains(name));
-        (!required.is_empty()).then(|| self.trait_sets.iter().map(has_all).collect())
-    }
-
-    /// The number of a host's set of traits.
-    pub(super) fn trait_set_of(&self, host: u32) -> usize {
-        self.trait_set_of[host as usize] as usize
+    /// What decides, beyond room and groups, which hosts an instance may be on.
+    pub(super) fn kinds(&self) -> &Kinds {
+        &self.kinds
     }
 
     /// Amounts by class; `Err` names a class that no host of the region has.
@@ -223,7 +251,7 @@ impl Layout {
 }
 
 /// Distinct values in order, and the number of each item's value.
-fn number<T: Ord + Clone>(items: impl Iterator<Item = T>) -> (Vec<T>, Vec<u32>) {
+pub(super) fn number<T: Ord + Clone>(items: impl Iterator<Item = T>) -> (Vec<T>, Vec<u32>) {
     let items: Vec<T> = items.collect();
     let distinct: BTreeSet<T> = items.iter().cloned().collect();
     let numbers: BTreeMap<T, u32> = distinct.iter().cloned().zip(0..).collect();

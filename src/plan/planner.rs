@@ -7,6 +7,7 @@ use super::check::check;
 use super::digest::digest;
 use super::fleet::{Fleet, seconds};
 use super::input::{Attempt, PlanError, PlanInput, PlanReport, Shortfall};
+use super::kinds::Demand;
 use super::lint::advice;
 use super::rollout::{
     Certificate, Note, PlannedHost, PlannedMove, Rollout, RolloutKind, Severity, SkipReason, SkippedHost,
@@ -68,7 +69,11 @@ fn shortfall(fleet: &Fleet<'_>, host: u32, barrier: Option<(u32, Barrier)>) -> S
             match barrier {
                 Barrier::NotTarget => format!("no host in {domain} takes instances"),
                 Barrier::Zone => format!("{what} is pinned to another zone than its host's"),
-                Barrier::Traits => format!("no target in {domain} has the traits that {what} requires"),
+                Barrier::Kind(kind) => {
+                    let unfit = fleet.layout.kinds().unfit(kind, &Demand::of(instance), host);
+                    let why = unfit.map_or_else(String::new, |why| format!(": {why}"));
+                    format!("no target in {domain} suits {what}{why}")
+                }
                 Barrier::Room { class: short, missing: amount } => {
                     let name = fleet.layout.classes()[short].clone();
                     missing = u64::try_from(amount).unwrap_or(0);
@@ -104,7 +109,7 @@ fn would_do(fleet: &Fleet<'_>, host: u32, barrier: Option<(u32, Barrier)>) -> Op
         Some(Barrier::Zone | Barrier::Affinity(_)) => None,
         None
         | Some(
-            Barrier::NotTarget | Barrier::Traits | Barrier::Room { .. } | Barrier::AntiAffinity(_) | Barrier::Headroom,
+            Barrier::NotTarget | Barrier::Kind(_) | Barrier::Room { .. } | Barrier::AntiAffinity(_) | Barrier::Headroom,
         ) => {
             let of_class =
                 |class| fleet.leaving[host as usize].iter().map(|instance| fleet.amount(*instance, class)).sum();
@@ -254,6 +259,11 @@ fn notes(input: &PlanInput<'_>, rollout: &Rollout, report: &PlanReport) -> Vec<N
     }
     for shortfall in &report.shortfalls {
         say(Severity::Warning, shortfall.host.as_str(), format!("left out: {}", shortfall.detail));
+    }
+    let unknown = input.region.hosts.iter().filter(|host| host.facts.cpu.is_none()).count();
+    if unknown > 0 && !rollout.hosts.is_empty() {
+        let message = format!("the processors of {unknown} hosts are not known: no move is ruled out for want of one");
+        say(Severity::Info, &rollout.region, message);
     }
     for gap in &input.region.gaps {
         say(Severity::Warning, &gap.at, format!("could not be seen: {}", gap.detail));

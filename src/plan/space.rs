@@ -72,8 +72,8 @@ pub(super) struct Need<'a> {
     pub(super) from: u32,
     /// Must be the target's zone when given.
     pub(super) zone: Option<u32>,
-    /// By set of traits, whether it has what is required.
-    pub(super) traits: Option<&'a [bool]>,
+    /// By kind of host, whether it suits the instance; every kind does when absent.
+    pub(super) kinds: Option<&'a [bool]>,
 }
 
 /// Why one host does not take one instance, in the order in which it is looked at: a later one is a nearer miss.
@@ -83,8 +83,8 @@ pub(super) enum Barrier {
     NotTarget,
     /// Another zone than the instance is pinned to.
     Zone,
-    /// Lacks a required trait.
-    Traits,
+    /// A host of this kind does not suit it.
+    Kind(usize),
     /// `missing` too little of `class`.
     Room { class: usize, missing: i64 },
     /// Its group's other members are on other hosts.
@@ -212,8 +212,11 @@ impl Space {
         if need.zone.is_some_and(|zone| zone != layout.zone_of(host)) {
             return Err(Barrier::Zone);
         }
-        if need.traits.is_some_and(|sets| !sets[layout.trait_set_of(host)]) {
-            return Err(Barrier::Traits);
+        if let Some(suited) = need.kinds {
+            let kind = layout.kinds().kind_of(host);
+            if !suited[kind] {
+                return Err(Barrier::Kind(kind));
+            }
         }
         if !slot.fits(need.amounts) {
             return Err(tightest(slot, need.amounts));
@@ -333,7 +336,7 @@ pub(super) fn nearer(a: Barrier, b: Barrier) -> Barrier {
         (
             Barrier::NotTarget
             | Barrier::Zone
-            | Barrier::Traits
+            | Barrier::Kind(_)
             | Barrier::Room { .. }
             | Barrier::Affinity(_)
             | Barrier::AntiAffinity(_)

@@ -127,10 +127,13 @@ fn mover(leaving: &LeavingInstance, from: &HostName) -> Mover {
     Mover {
         id: leaving.id,
         from: from.clone(),
+        project: leaving.project.clone(),
         resources: leaving.resources.clone(),
         group: leaving.group.clone(),
         pinned_zone: leaving.pinned_zone.clone(),
         traits: leaving.traits.clone(),
+        flavor: leaving.flavor.clone(),
+        image: leaving.image.clone(),
         preferred: None,
     }
 }
@@ -139,10 +142,14 @@ fn planned_mover(planned: &PlannedMove) -> Mover {
     Mover {
         id: planned.instance,
         from: planned.from.clone(),
+        project: planned.project.clone(),
         resources: planned.resources.clone(),
         group: planned.group.clone(),
+        // What is not planned anew is what the region told, which the occupancy knows.
         pinned_zone: None,
         traits: Vec::new(),
+        flavor: None,
+        image: std::collections::BTreeMap::new(),
         preferred: Some(planned.to.clone()),
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 
+use super::looks::Looks;
 use crate::model::{
     Group, GroupId, GroupPolicy, Host, HostName, Instance, InstanceId, Region, ServiceState, ServiceStatus, ZoneName,
 };
@@ -22,6 +23,8 @@ pub(super) struct Ground<'a> {
     pub(super) groups: Vec<&'a Group>,
     /// Resource classes in order of name.
     pub(super) classes: Vec<&'a str>,
+    /// What aggregates and processors of hosts are to instances.
+    pub(super) looks: Looks<'a>,
     /// How many domains there are.
     pub(super) domains: usize,
     /// What cannot be read: rollout and region do not belong together.
@@ -45,6 +48,8 @@ pub(super) struct HostView<'a> {
     pub(super) domain: usize,
     pub(super) capacity: Vec<u64>,
     pub(super) traits: BTreeSet<&'a str>,
+    /// Its place among the hosts that are alike to guests and to aggregates' filters.
+    pub(super) look: usize,
     /// Instances on it at the start, by number.
     pub(super) instances: Vec<usize>,
 }
@@ -54,7 +59,7 @@ pub(super) struct HostView<'a> {
 pub(super) struct InstanceView<'a> {
     pub(super) id: InstanceId,
     pub(super) pinned_zone: Option<&'a ZoneName>,
-    pub(super) traits: &'a [String],
+    pub(super) instance: &'a Instance,
     pub(super) home: usize,
     /// How long the policy estimates that its migration takes.
     pub(super) duration: Time,
@@ -77,6 +82,7 @@ impl<'a> Ground<'a> {
             instances: Vec::new(),
             groups: region.groups.iter().collect(),
             classes: Vec::new(),
+            looks: Looks::of(region),
             domains: 0,
             mismatches: Vec::new(),
             host_numbers: IndexMap::new(),
@@ -108,7 +114,7 @@ impl<'a> Ground<'a> {
         let mut hosts: Vec<&Host> = region.hosts.iter().collect();
         hosts.sort_by(|a, b| a.host.cmp(&b.host));
         self.host_numbers = hosts.iter().map(|host| &host.host).zip(0..).collect();
-        let domains = domains(&hosts);
+        let domains = domains(&hosts, region);
         self.domains = domains.iter().max().map_or(0, |last| last + 1);
         for (host, domain) in hosts.into_iter().zip(domains) {
             self.hosts.push(HostView {
@@ -119,6 +125,7 @@ impl<'a> Ground<'a> {
                 domain,
                 capacity: self.classes.iter().map(|class| host.capacity.get(class)).collect(),
                 traits: host.traits.iter().map(String::as_str).collect(),
+                look: self.looks.add(host),
                 instances: Vec::new(),
             });
         }
@@ -179,7 +186,7 @@ impl<'a> Ground<'a> {
             self.instances.push(InstanceView {
                 id,
                 pinned_zone: instance.pinned_zone.as_ref(),
-                traits: &instance.traits,
+                instance,
                 home,
                 duration: time(rollout.policy.estimate.move_seconds(instance.resources.memory_mb())),
                 group: instance.group.as_ref().and_then(|id| groups.get(id).copied()),
@@ -236,8 +243,9 @@ pub(super) fn time(seconds: f64) -> Time {
     (seconds.max(0.0) * 1000.0).round() as Time
 }
 
-/// The domain of each host: zone, cell, hypervisor type, and aggregates unless they are just a zone or a rack.
-fn domains(hosts: &[&Host]) -> Vec<usize> {
+/// The domain of each host: zone, cell, hypervisor type, and aggregates of which the region does not tell what they mean,
+/// unless they are just a zone or a rack.
+fn domains(hosts: &[&Host], region: &Region) -> Vec<usize> {
     let members = |is_in: &dyn Fn(&Host) -> bool| -> Vec<&HostName> {
         hosts.iter().filter(|host| is_in(host)).map(|host| &host.host).collect()
     };
@@ -249,6 +257,7 @@ fn domains(hosts: &[&Host]) -> Vec<usize> {
     let aggregates: BTreeSet<&str> = hosts.iter().flat_map(|host| host.aggregates.iter()).map(String::as_str).collect();
     let meaningful: BTreeSet<&str> = aggregates
         .into_iter()
+        .filter(|name| region.aggregates.iter().all(|told| told.name != **name))
         .filter(|name| !plain.contains(&members(&|host| host.aggregates.iter().any(|mine| mine == name))))
         .collect();
     let mut numbers: BTreeMap<_, usize> = BTreeMap::new();

@@ -6,6 +6,7 @@
 mod bounds;
 mod ground;
 mod limits;
+mod looks;
 mod replay;
 mod timeline;
 

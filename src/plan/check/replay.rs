@@ -195,8 +195,11 @@ impl<'a> Books<'a> {
         if view.pinned_zone.is_some_and(|zone| target.host.zone.as_ref() != Some(zone)) {
             self.say(format!("{id} goes to {name}, outside the zone that it is pinned to"));
         }
-        if let Some(missing) = view.traits.iter().find(|name| !target.traits.contains(name.as_str())) {
+        if let Some(missing) = view.instance.traits.iter().find(|name| !target.traits.contains(name.as_str())) {
             self.say(format!("{id} goes to {name}, which lacks {missing}"));
+        }
+        if let Some(why) = ground.looks.objection(view.instance, ground.hosts[view.home].look, target.look) {
+            self.say(format!("{id} goes to {name}, {why}"));
         }
         let width = ground.classes.len();
         let used = &self.used[to * width..][..width];

@@ -166,24 +166,31 @@ struct Asked {
     group: Option<u32>,
     from: u32,
     zone: Option<u32>,
-    traits: Option<Box<[bool]>>,
+    kinds: Option<Box<[bool]>>,
 }
 
 impl Asked {
     fn read(occupancy: &Occupancy, mover: &Mover) -> Result<Self, Refusal> {
         let layout = &occupancy.layout;
         let from = occupancy.host(&mover.from)?;
+        let made = occupancy.made(mover.id);
         let zone = match &mover.pinned_zone {
             Some(zone) => Some(layout.zone(zone).ok_or_else(|| Refusal::Zone { zone: zone.clone() })?),
-            None => None,
+            None => made.and_then(|made| made.zone),
         };
+        let origin = made.and_then(|made| made.origin).unwrap_or(from);
+        let mut kinds = layout.kinds().suited(&mover.demand(), origin);
+        if let Some(known) = made.and_then(|made| made.kinds.as_ref()) {
+            let all = kinds.get_or_insert_with(|| vec![true; known.len()].into());
+            all.iter_mut().zip(known.iter()).for_each(|(suits, known)| *suits &= known);
+        }
         let amounts = layout.amounts(&mover.resources).map_err(|class| Refusal::NoRoom {
             domain: layout.domain_label(from).to_owned(),
             missing: mover.resources.get(&class),
             class,
         })?;
         let group = mover.group.as_ref().and_then(|group| layout.group(group));
-        Ok(Self { amounts, group, from, zone, traits: layout.trait_sets_with(&mover.traits) })
+        Ok(Self { amounts, group, from, zone, kinds })
     }
 
     fn need(&self) -> Need<'_> {
@@ -192,7 +199,7 @@ impl Asked {
             group: self.group,
             from: self.from,
             zone: self.zone,
-            traits: self.traits.as_deref(),
+            kinds: self.kinds.as_deref(),
         }
     }
 }

@@ -10,6 +10,7 @@ mod refusal;
 #[cfg(test)]
 mod tests;
 
+pub use super::kinds::Unfit;
 pub use choose::{choose_target, fits_all};
 pub use mover::{Choice, Mover, Rules};
 pub use occupancy::Occupancy;

@@ -1,9 +1,10 @@
 //! What is asked for, and what restricts the answer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Refusal;
-use crate::model::{GroupId, Headroom, HostName, Instance, InstanceId, Resources, ZoneName};
+use crate::model::{Flavor, GroupId, Headroom, HostName, Instance, InstanceId, ProjectId, Resources, ZoneName};
+use crate::plan::kinds::Demand;
 
 /// An instance that has to leave its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub struct Mover {
     pub id: InstanceId,
     /// The host that it leaves; its domain is where it may go.
     pub from: HostName,
+    /// Its project.
+    pub project: ProjectId,
     /// What it has allocated.
     pub resources: Resources,
     /// Its server group.
@@ -20,6 +23,10 @@ pub struct Mover {
     pub pinned_zone: Option<ZoneName>,
     /// Traits that it requires.
     pub traits: Vec<String>,
+    /// Its flavor, where known.
+    pub flavor: Option<Box<Flavor>>,
+    /// Properties of its image, where known.
+    pub image: BTreeMap<String, String>,
     /// Where the rollout has it go: taken whenever that host admits it.
     pub preferred: Option<HostName>,
 }
@@ -30,12 +37,20 @@ impl Mover {
         Some(Self {
             id: instance.id,
             from: instance.host.clone()?,
+            project: instance.project.clone(),
             resources: instance.resources.clone(),
             group: instance.group.clone(),
             pinned_zone: instance.pinned_zone.clone(),
             traits: instance.traits.clone(),
+            flavor: instance.flavor.clone(),
+            image: instance.image.clone(),
             preferred: None,
         })
+    }
+
+    /// What it asks of a host beyond room.
+    pub(super) fn demand(&self) -> Demand<'_> {
+        Demand { project: &self.project, traits: &self.traits, flavor: self.flavor.as_deref(), image: &self.image }
     }
 
     /// The same, preferring `host`.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Refusal;
-use crate::model::{GroupId, HostName, InstanceId, Region, Resources};
+use crate::model::{GroupId, HostName, Instance, InstanceId, Region, Resources};
 use crate::plan::census::Census;
+use crate::plan::kinds::Demand;
 use crate::plan::layout::Layout;
 use crate::plan::space::{Need, Space};
 
@@ -30,11 +31,23 @@ struct Occupant {
     group: Option<u32>,
     on: u32,
     bound_for: Option<u32>,
+    made: Made,
+}
+
+/// What the region tells of an instance and no move changes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Made {
+    /// The host that it was first seen on: its guest has that one's processor.
+    pub(super) origin: Option<u32>,
+    /// The zone that it is pinned to.
+    pub(super) zone: Option<u32>,
+    /// The kinds of hosts that suit it; all of them when absent.
+    pub(super) kinds: Option<Arc<[bool]>>,
 }
 
 impl Occupant {
     fn need(&self) -> Need<'_> {
-        Need { amounts: &self.amounts, group: self.group, from: self.on, zone: None, traits: None }
+        Need { amounts: &self.amounts, group: self.group, from: self.on, zone: None, kinds: None }
     }
 }
 
@@ -42,7 +55,7 @@ impl Occupancy {
     /// Each instance on the host that Nova names; no host is a target.
     pub fn of(region: &Region) -> Self {
         let census = Census::of(region);
-        let layout = Arc::new(Layout::of(&census, &region.groups));
+        let layout = Arc::new(Layout::of(&census, region));
         let mut occupancy = Self {
             space: Space::empty(Arc::clone(&layout)),
             occupants: BTreeMap::new(),
@@ -54,6 +67,7 @@ impl Occupancy {
             if let Some(host) = &instance.host {
                 // An instance on a host that the region does not list takes no room that anybody plans with.
                 let _ = occupancy.place(instance.id, &instance.resources, instance.group.as_ref(), host);
+                occupancy.remember(instance);
             }
         }
         occupancy
@@ -124,14 +138,29 @@ impl Occupancy {
         host: &HostName,
     ) -> Result<(), Refusal> {
         let on = self.host(host)?;
+        let made = self.made(id).cloned().unwrap_or_default();
         self.remove(id);
         // A class that no host offers takes no room on any of them.
         let amounts = self.layout.amounts(resources).unwrap_or_else(|_| self.layout.known_amounts(resources));
         let group = group.and_then(|group| self.layout.group(group));
-        let occupant = Occupant { amounts, group, on, bound_for: None };
+        let occupant = Occupant { amounts, group, on, bound_for: None, made };
         self.space.take(on, &occupant.need());
         self.occupants.insert(id, occupant);
         Ok(())
+    }
+
+    /// Notes what the region tells of an instance that a rollout's moves do not repeat.
+    fn remember(&mut self, instance: &Instance) {
+        let zone = instance.pinned_zone.as_ref().map(|zone| self.layout.zone(zone).unwrap_or(u32::MAX));
+        if let Some(occupant) = self.occupants.get_mut(&instance.id) {
+            let kinds = self.layout.kinds().suited(&Demand::of(instance), occupant.on).map(Arc::from);
+            occupant.made = Made { origin: Some(occupant.on), zone, kinds };
+        }
+    }
+
+    /// What the region told of an instance.
+    pub(super) fn made(&self, id: InstanceId) -> Option<&Made> {
+        self.occupants.get(&id).map(|occupant| &occupant.made)
     }
 
     /// Forgets an instance: it was deleted or left the region. Its room appears.

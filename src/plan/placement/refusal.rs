@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{Mover, Rules};
 use crate::model::{GroupId, HostName, ZoneName};
+use crate::plan::kinds::Unfit;
 use crate::plan::layout::Layout;
 use crate::plan::space::Barrier;
 
@@ -57,11 +58,11 @@ pub enum Refusal {
         /// The zone.
         zone: ZoneName,
     },
-    /// No target has the traits that it requires.
-    #[error("no target has the traits it requires: {}", .traits.join(", "))]
-    Traits {
-        /// What it requires.
-        traits: Vec<String>,
+    /// No target suits it, whatever the room.
+    #[error("no target suits it: {why}")]
+    Unfit {
+        /// What is wrong with the one that comes nearest.
+        why: Unfit,
     },
     /// Only targets that are to be avoided would do.
     #[error("only {} would take it, to be avoided for the moment", Names(.hosts))]
@@ -98,6 +99,11 @@ impl fmt::Display for Names<'_> {
     }
 }
 
+/// Why hosts of a kind do not suit it.
+fn unfit(layout: &Layout, kind: usize, mover: &Mover) -> Option<Unfit> {
+    layout.kinds().unfit(kind, &mover.demand(), layout.host(&mover.from)?)
+}
+
 /// A barrier in the operator's words.
 pub(super) fn refusal(
     layout: &Layout,
@@ -109,7 +115,7 @@ pub(super) fn refusal(
     match barrier {
         Barrier::NotTarget => not_target(),
         Barrier::Zone => mover.pinned_zone.clone().map_or_else(not_target, |zone| Refusal::Zone { zone }),
-        Barrier::Traits => Refusal::Traits { traits: mover.traits.clone() },
+        Barrier::Kind(kind) => Refusal::Unfit { why: unfit(layout, kind, mover).unwrap_or(Unfit::Inventory) },
         Barrier::Room { class, missing } => Refusal::NoRoom {
             domain: layout.host(&mover.from).map_or_else(String::new, |from| layout.domain_label(from).to_owned()),
             class: layout.classes()[class].clone(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Choice, Mover, Occupancy, Refusal, Rules, choose_target, fits_all};
 use crate::model::{GroupPolicy, Headroom, HeadroomZone, Host, HostName, InstanceId, Region};
-use crate::plan::fixture::{Fixture, host, id};
+use crate::plan::fixture::{Fixture, flavor, host, id, processor};
 
 fn mover(region: &Region, number: u128) -> Mover {
     Mover::of(region.instances.iter().find(|instance| instance.id == id(number)).unwrap()).unwrap()
@@ -88,7 +88,7 @@ fn one_instance_goes_where_it_may_and_a_refusal_says_what_is_in_the_way() {
             "required traits are kept",
             four().instance(1, "a", 8).with_instance(avx),
             &["b"],
-            "no target has the traits it requires: HW_CPU_X86_AVX2",
+            "no target suits it: the traits it requires are missing: HW_CPU_X86_AVX2",
         ),
         (
             "hard anti-affinity refuses",
@@ -109,6 +109,35 @@ fn one_instance_goes_where_it_may_and_a_refusal_says_what_is_in_the_way() {
     for (name, fixture, admitted, expected) in cases {
         assert_eq!(choose(&admitting(&fixture.0, admitted), &mover(&fixture.0, 1)), expected, "{name}");
     }
+}
+
+#[test]
+fn what_the_inventory_told_of_an_instance_holds_though_the_plan_does_not_repeat_it() {
+    let region = Fixture::new()
+        .host("a", "z", 64)
+        .with_host(processor(&["avx2"]))
+        .instance(1, "a", 8)
+        .with_instance(flavor("disk", "ssd"))
+        .host("b", "z", 64)
+        .with_host(processor(&["avx2"]))
+        .host("c", "z", 64)
+        .with_host(processor(&["sse4_2"]))
+        .host("d", "z", 64)
+        .with_host(processor(&["avx2"]))
+        .aggregate("fast", "disk", "ssd", &["a", "c", "d"])
+        .0;
+    let planned = Mover { flavor: None, ..mover(&region, 1) };
+    let inventory = "no target suits it: the inventory says that it may not be there";
+    let processor = "no target suits it: its processor lacks what the guest has: avx2";
+    assert_eq!(choose(&admitting(&region, &["b"]), &planned), inventory);
+    assert_eq!(choose(&admitting(&region, &["c"]), &planned), processor);
+    assert_eq!(choose(&admitting(&region, &["b", "c", "d"]), &planned), "d");
+    let flavor = "no target suits it: no aggregate of it has `disk` as its flavor asks (`ssd`)";
+    assert_eq!(choose(&admitting(&region, &["b"]), &mover(&region, 1)), flavor);
+    // Moved to a better processor it still has its own: it may go where that one is enough.
+    let mut moved = admitting(&region, &["d"]);
+    moved.relocate(id(1), &host("b")).unwrap();
+    assert_eq!(choose(&moved, &Mover { from: host("b"), ..planned }), "d");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod checker;
 mod diff;
+mod domains;
 mod plans;
 mod properties;
 

@@ -1,9 +1,12 @@
 //! What holds for the plan of any region.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{InstanceStatus, Limit};
+use crate::model::{Aggregate, InstanceStatus, Limit};
+use crate::plan::fixture::{flavor, processor};
 use crate::plan::synthetic::Recipe;
 
 prop_compose! {
@@ -20,6 +23,45 @@ prop_compose! {
     }
 }
 
+/// Gives hosts and instances what real regions have, by the bits of `features`: aggregates that flavors ask for, hosts
+/// kept for projects, processors of two generations, racks.
+fn decorate(region: &mut Region, seed: u64, features: u8) {
+    let draw = |what: u64, number: usize, of: u64| schedule::mix(seed ^ what, number as u64) % of;
+    let has = |bit: u8| features & (1 << bit) != 0;
+    let aggregate = |name: &str, key: &str, value: &str| Aggregate {
+        name: name.to_owned(),
+        metadata: [(key.to_owned(), value.to_owned())].into(),
+    };
+    let mut fast = BTreeSet::new();
+    region.aggregates = vec![
+        aggregate("fast", "disk", "ssd"),
+        aggregate("theirs", "filter_tenant_id", "project-1, project-2, project-3"),
+        aggregate("team", "owner", "us"),
+    ];
+    for (number, host) in region.hosts.iter_mut().enumerate() {
+        host.aggregates = if draw(1, number, 2) == 0 { vec!["team".to_owned()] } else { vec![] };
+        if has(0) && draw(2, number, 2) == 0 {
+            host.aggregates.push("fast".to_owned());
+            fast.insert(host.host.clone());
+        }
+        if has(1) && draw(3, number, 5) == 0 {
+            host.aggregates.push("theirs".to_owned());
+        }
+        if has(2) {
+            let flags: &[&str] = if draw(4, number, 3) == 0 { &["avx", "avx2"] } else { &["avx"] };
+            processor(flags)(host);
+        }
+        if has(3) {
+            host.rack = Some(format!("r{}", draw(5, number, 4)));
+        }
+    }
+    for (number, instance) in region.instances.iter_mut().enumerate() {
+        if instance.host.as_ref().is_some_and(|host| fast.contains(host)) && draw(6, number, 3) == 0 {
+            flavor("aggregate_instance_extra_specs:disk", "ssd")(instance);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
@@ -32,6 +74,7 @@ proptest! {
         canaries in 0_usize..3,
         kept in 0_usize..2,
         stopped in 0_u64..300,
+        features in any::<u8>(),
     ) {
         let mut region = synthetic::region(&recipe, seed);
         for (number, instance) in region.instances.iter_mut().enumerate() {
@@ -39,8 +82,10 @@ proptest! {
                 instance.status = InstanceStatus::Shutoff;
             }
         }
+        decorate(&mut region, seed, features);
         let mut case = Case::of(region);
         case.policy.limits.hosts = Limit::at_most(slots);
+        case.policy.limits.hosts_per_rack = Some(Limit::at_most(slots.div_ceil(2)));
         case.policy.limits.hosts_per_zone = Limit::at_most(slots.div_ceil(2));
         case.policy.limits.migrations = slots;
         case.policy.limits.migrations_per_source = streams;
@@ -84,12 +129,14 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_the_input_does_not_matter(recipe in recipes(), seed in any::<u64>()) {
-        let region = synthetic::region(&recipe, seed);
+    fn the_order_of_the_input_does_not_matter(recipe in recipes(), seed in any::<u64>(), features in any::<u8>()) {
+        let mut region = synthetic::region(&recipe, seed);
+        decorate(&mut region, seed, features);
         let mut turned = region.clone();
         turned.hosts.reverse();
         turned.instances.reverse();
         turned.groups.reverse();
+        turned.aggregates.reverse();
         let (one, other) = (Case::of(region).plan(), Case::of(turned).plan());
         prop_assert_eq!(one.ok().map(|rollout| rollout.digest), other.ok().map(|rollout| rollout.digest));
     }

@@ -1,0 +1,125 @@
+//! What aggregates' metadata and processors say against an instance on a host, as Nova's filters and libvirt would.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{Aggregate, Host, Instance, Region, extra_spec_matches};
+
+/// How hosts look to instances; hosts that look alike share an entry.
+#[derive(Debug)]
+pub(super) struct Looks<'a> {
+    aggregates: BTreeMap<&'a str, &'a Aggregate>,
+    /// Every key that some aggregate sets.
+    keys: BTreeSet<&'a str>,
+    looks: Vec<Look<'a>>,
+}
+
+/// One look.
+#[derive(Debug, PartialEq, Eq)]
+struct Look<'a> {
+    /// Names of aggregates whose metadata the region has.
+    aggregates: BTreeSet<&'a str>,
+    architecture: Option<&'a str>,
+    vendor: Option<&'a str>,
+    instructions: BTreeSet<&'static str>,
+    /// Names that libvirt can give guests a processor by.
+    models: BTreeSet<&'a str>,
+    virt_type: Option<&'a str>,
+    cpu_mode: Option<&'a str>,
+    cpu_models: &'a str,
+    has_settings: bool,
+}
+
+impl<'a> Looks<'a> {
+    pub(super) fn of(region: &'a Region) -> Self {
+        let aggregates = region.aggregates.iter().map(|one| (one.name.as_str(), one)).collect();
+        let keys = region.aggregates.iter().flat_map(|one| one.metadata.keys()).map(String::as_str).collect();
+        Self { aggregates, keys, looks: Vec::new() }
+    }
+
+    /// The number of a host's look.
+    pub(super) fn add(&mut self, host: &'a Host) -> usize {
+        let facts = &host.facts;
+        let named = host.aggregates.iter().map(String::as_str).filter(|name| self.aggregates.contains_key(name));
+        let cpu = facts.cpu.as_ref();
+        let models = facts.libvirt_option("cpu_models").or_else(|| facts.libvirt_option("cpu_model"));
+        let look = Look {
+            aggregates: named.collect(),
+            architecture: facts.architecture.as_deref(),
+            vendor: cpu.map(|cpu| cpu.vendor.as_str()).filter(|vendor| !vendor.is_empty()),
+            instructions: cpu.map(|cpu| cpu.instructions()).unwrap_or_default(),
+            models: facts.domain_capabilities.iter().flat_map(|can| can.models.iter().map(String::as_str)).collect(),
+            virt_type: facts.libvirt_option("virt_type"),
+            cpu_mode: facts.libvirt_option("cpu_mode"),
+            cpu_models: models.unwrap_or_default(),
+            has_settings: facts.nova_conf.is_some(),
+        };
+        self.looks.iter().position(|known| *known == look).unwrap_or_else(|| {
+            self.looks.push(look);
+            self.looks.len() - 1
+        })
+    }
+
+    /// What speaks against an instance that was started on a host of one look going to a host of another.
+    pub(super) fn objection(&self, instance: &Instance, home: usize, target: usize) -> Option<String> {
+        let (home, target) = (&self.looks[home], &self.looks[target]);
+        let aggregates: Vec<&Aggregate> = target.aggregates.iter().map(|name| self.aggregates[name]).collect();
+        self.filtered(instance, &aggregates).or_else(|| processor(home, target))
+    }
+
+    fn filtered(&self, instance: &Instance, aggregates: &[&Aggregate]) -> Option<String> {
+        let keys = || aggregates.iter().flat_map(|one| one.metadata.keys().map(move |key| (*one, key.as_str())));
+        let values = |key: &str| aggregates.iter().flat_map(|one| one.values(key)).collect::<Vec<_>>();
+        let mut projects = keys().filter(|(_, key)| key.starts_with("filter_tenant_id")).peekable();
+        if projects.peek().is_some()
+            && !projects.any(|(one, key)| one.values(key).any(|project| project == instance.project.as_str()))
+        {
+            return Some(format!("which is kept for other projects than {}", instance.project));
+        }
+        for (one, key) in keys() {
+            let Some(name) = key.strip_prefix("trait:") else { continue };
+            let is_required = one.values(key).any(|value| value == "required");
+            if is_required && !instance.traits.iter().any(|required| required == name) {
+                return Some(format!("which takes only what requires {name}"));
+            }
+        }
+        for (spec, asked) in instance.flavor.iter().flat_map(|flavor| &flavor.extra_specs) {
+            let key = match spec.split_once(':') {
+                Some(("aggregate_instance_extra_specs", key)) => key,
+                Some(_) => continue,
+                None => spec.as_str(),
+            };
+            if self.keys.contains(key) && !values(key).into_iter().any(|value| extra_spec_matches(asked, value)) {
+                return Some(format!("where no aggregate has `{key}` as its flavor asks"));
+            }
+        }
+        let wrong = |(key, value): &(&String, &String)| {
+            let allowed = values(key);
+            !allowed.is_empty() && !allowed.contains(&value.as_str())
+        };
+        let (key, value) = instance.image.iter().find(wrong)?;
+        Some(format!("which is not for images with `{key}={value}`"))
+    }
+}
+
+/// A running guest keeps the processor that it was started with. What is not known is no objection.
+fn processor(home: &Look<'_>, target: &Look<'_>) -> Option<String> {
+    let differs = |here: Option<&str>, there: Option<&str>| here.is_some() && there.is_some() && here != there;
+    if differs(home.architecture, target.architecture) || differs(home.vendor, target.vendor) {
+        return Some("whose processor is another than the guest's".to_owned());
+    }
+    let is_kvm = home.virt_type.is_none_or(|kind| kind == "kvm");
+    if !home.has_settings || !is_kvm {
+        return None;
+    }
+    let missing: Vec<&str> = match home.cpu_mode {
+        None | Some("host-model" | "host-passthrough" | "maximum") if !target.instructions.is_empty() => {
+            home.instructions.difference(&target.instructions).copied().collect()
+        }
+        Some("custom") if !target.models.is_empty() => {
+            let given = home.cpu_models.split(',').map(str::trim).filter(|model| home.models.contains(model));
+            given.filter(|model| !target.models.contains(model)).collect()
+        }
+        None | Some(_) => return None,
+    };
+    (!missing.is_empty()).then(|| format!("whose processor lacks {}", missing.join(", ")))
+}

@@ -1,0 +1,168 @@
+//! Where instances may go at all: aggregates as Nova's filters read them, and processors.
+
+use super::*;
+use crate::model::{HostName, Region};
+use crate::plan::fixture::{Fixture, flavor, processor};
+
+/// Where everything went, `vm1 > b` for each move.
+fn moves(rollout: &Rollout) -> Vec<String> {
+    let moves = rollout.hosts.iter().flat_map(|planned| &planned.moves);
+    let mut told: Vec<String> = moves.map(|planned| format!("{} > {}", planned.name, planned.to)).collect();
+    told.sort();
+    told
+}
+
+/// Plans for `a` alone with all other hosts mitigated.
+fn emptying_a(region: Region) -> Case {
+    let others: Vec<HostName> =
+        region.hosts.iter().map(|host| host.host.clone()).filter(|name| *name != host("a")).collect();
+    others.into_iter().fold(Case::of(region), |case, name| case.verdict(name.as_str(), VerdictKind::Mitigated))
+}
+
+/// What the checker says when the plan's only move goes to `b`.
+fn sent_to_b(case: &Case, rollout: &Rollout) -> String {
+    let mut broken = rollout.clone();
+    broken.hosts[0].moves[0].to = host("b");
+    check(&broken, &case.region).violations.join("\n")
+}
+
+/// `a` with one instance, `b` that would fit best and is not to be used, `c`.
+fn three(change: impl FnOnce(&mut crate::model::Instance)) -> Fixture {
+    Fixture::new().host("a", "z", 64).instance(1, "a", 10).with_instance(change).host("b", "z", 12).host("c", "z", 64)
+}
+
+#[test]
+fn hosts_kept_for_other_projects_take_nothing_and_the_checker_knows() {
+    let region = three(|_| ()).aggregate("theirs", "filter_tenant_id_2", "q, r", &["b"]).0;
+    let case = emptying_a(region);
+    let rollout = case.planned();
+    assert_eq!(moves(&rollout), ["vm1 > c"]);
+    assert!(sent_to_b(&case, &rollout).contains("kept for other projects than p"));
+    let mine = three(|_| ()).aggregate("mine", "filter_tenant_id", "p", &["b"]).0;
+    assert_eq!(moves(&emptying_a(mine).planned()), ["vm1 > b"]);
+}
+
+#[test]
+fn a_flavors_extra_specs_ask_for_an_aggregate_and_the_checker_knows() {
+    for key in ["aggregate_instance_extra_specs:disk", "disk"] {
+        let region = three(flavor(key, "<or> ssd <or> nvme"))
+            .aggregate("slow", "disk", "hdd", &["b"])
+            .aggregate("fast", "disk", "ssd", &["a", "c"])
+            .0;
+        let case = emptying_a(region);
+        let rollout = case.planned();
+        assert_eq!(moves(&rollout), ["vm1 > c"], "{key}");
+        assert!(sent_to_b(&case, &rollout).contains("no aggregate has `disk` as its flavor asks"), "{key}");
+    }
+}
+
+#[test]
+fn extra_specs_that_no_aggregate_answers_and_those_of_other_scopes_restrict_nothing() {
+    for (key, value) in [("hw:cpu_policy", "shared"), ("unheard_of", "true")] {
+        let region = three(flavor(key, value)).aggregate("slow", "disk", "hdd", &["b"]).0;
+        assert_eq!(moves(&emptying_a(region).planned()), ["vm1 > b"], "{key}");
+    }
+}
+
+#[test]
+fn aggregates_for_images_take_only_those_and_the_checker_knows() {
+    let linux = |instance: &mut crate::model::Instance| drop(instance.image.insert("os_distro".into(), "linux".into()));
+    let case = emptying_a(three(linux).aggregate("licensed", "os_distro", "windows", &["b"]).0);
+    let rollout = case.planned();
+    assert_eq!(moves(&rollout), ["vm1 > c"]);
+    assert!(sent_to_b(&case, &rollout).contains("not for images with `os_distro=linux`"));
+    let unsaid = three(|_| ()).aggregate("licensed", "os_distro", "windows", &["b"]).0;
+    assert_eq!(moves(&emptying_a(unsaid).planned()), ["vm1 > b"]);
+}
+
+#[test]
+fn an_isolated_aggregate_keeps_out_what_does_not_require_its_trait_and_the_checker_knows() {
+    let case = emptying_a(three(|_| ()).aggregate("dear", "trait:CUSTOM_DEAR", "required", &["b"]).0);
+    let rollout = case.planned();
+    assert_eq!(moves(&rollout), ["vm1 > c"]);
+    assert!(sent_to_b(&case, &rollout).contains("takes only what requires CUSTOM_DEAR"));
+}
+
+#[test]
+fn an_aggregate_that_no_filter_understands_splits_nothing_and_an_unknown_one_does() {
+    let region = three(|_| ()).aggregate("team", "owner", "us", &["a"]).0;
+    assert_eq!(moves(&emptying_a(region.clone()).planned()), ["vm1 > b"]);
+    let untold = Region { aggregates: Vec::new(), ..region };
+    assert!(matches!(emptying_a(untold).plan(), Err(PlanError::Infeasible { .. })));
+}
+
+#[test]
+fn a_guest_goes_only_to_processors_that_have_its_instructions_and_the_checker_knows() {
+    let case = |a: &[&str], b: &[&str]| {
+        let fixture = Fixture::new().host("a", "z", 64).with_host(processor(a)).instance(1, "a", 10);
+        let fixture = fixture.host("b", "z", 12).with_host(processor(b)).host("c", "z", 64).with_host(processor(a));
+        emptying_a(fixture.0)
+    };
+    let to_older = case(&["avx", "avx2"], &["avx"]);
+    let rollout = to_older.planned();
+    assert_eq!(moves(&rollout), ["vm1 > c"]);
+    assert!(sent_to_b(&to_older, &rollout).contains("whose processor lacks avx2"));
+    assert_eq!(moves(&case(&["avx"], &["avx", "avx2"]).planned()), ["vm1 > b"]);
+    // The kernel's own words for what it does about a flaw are nothing to a guest.
+    assert_eq!(moves(&case(&["avx", "md_clear", "pti"], &["avx"]).planned()), ["vm1 > b"]);
+}
+
+#[test]
+fn a_guest_never_goes_to_another_makers_processor_and_the_checker_knows() {
+    let amd = |host: &mut crate::model::Host| {
+        let cpu = crate::model::Cpu { vendor: "AuthenticAMD".to_owned(), ..crate::model::Cpu::default() };
+        host.facts.cpu = Some(cpu);
+    };
+    let fixture = Fixture::new().host("a", "z", 64).with_host(processor(&["avx"])).instance(1, "a", 10);
+    let fixture = fixture.host("b", "z", 12).with_host(amd).host("c", "z", 64).with_host(processor(&["avx"]));
+    let case = emptying_a(fixture.0);
+    let rollout = case.planned();
+    assert_eq!(moves(&rollout), ["vm1 > c"]);
+    assert!(sent_to_b(&case, &rollout).contains("whose processor is another than the guest's"));
+}
+
+#[test]
+fn guests_of_a_named_model_go_where_libvirt_can_give_it() {
+    let with = |models: &[&str]| {
+        let can = crate::model::DomainCapabilities {
+            models: models.iter().map(|model| (*model).to_owned()).collect(),
+            ..crate::model::DomainCapabilities::default()
+        };
+        let option = |name: &str, value: &str| (name.to_owned(), vec![value.to_owned()]);
+        let libvirt = [option("cpu_mode", "custom"), option("cpu_models", "Nehalem,Skylake-Server")].into();
+        move |host: &mut crate::model::Host| {
+            processor(&["avx"])(host);
+            host.facts.domain_capabilities = Some(can);
+            host.facts.nova_conf = Some([("libvirt".to_owned(), libvirt)].into());
+        }
+    };
+    let both = ["Nehalem", "Skylake-Server"];
+    let fixture = Fixture::new().host("a", "z", 64).with_host(with(&both)).instance(1, "a", 10);
+    let fixture = fixture.host("b", "z", 12).with_host(with(&["Nehalem"])).host("c", "z", 64).with_host(with(&both));
+    let case = emptying_a(fixture.0);
+    let rollout = case.planned();
+    assert_eq!(moves(&rollout), ["vm1 > c"]);
+    assert!(sent_to_b(&case, &rollout).contains("whose processor lacks Skylake-Server"));
+}
+
+#[test]
+fn each_part_of_a_zone_that_instances_never_leave_gets_its_own_seed() {
+    let mut fixture = Fixture::new();
+    for (number, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
+        let disk = if number < 2 { "ssd" } else { "hdd" };
+        fixture =
+            fixture.host(name, "z", 64).instance(number as u128 + 1, name, 20).with_instance(flavor("disk", disk));
+    }
+    let fixture = fixture.aggregate("fast", "disk", "ssd", &["a", "b"]).aggregate("slow", "disk", "hdd", &["c", "d"]);
+    let rollout = Case::of(fixture.0).planned();
+    assert_eq!((rollout.hosts.len(), rollout.certificate.moves), (4, 6));
+}
+
+#[test]
+fn what_leaves_no_target_is_named() {
+    let region = Fixture::new().host("a", "z", 64).instance(1, "a", 10).host("b", "z", 64);
+    let case = emptying_a(region.aggregate("theirs", "filter_tenant_id", "q", &["b"]).0);
+    let Err(PlanError::Infeasible { shortfalls, .. }) = case.plan() else { panic!("it has nowhere to go") };
+    let said = &shortfalls[0].detail;
+    assert!(said.starts_with("no host in zone z, unrestricted hosts takes instances"), "{said}");
+}
