@@ -9,7 +9,7 @@ mod regions;
 use std::time::Instant;
 
 use fleetmend::model::{Digest, Limit, Objective, Percent, Policy, Prefer, Region, RolloutId};
-use fleetmend::plan::{Experience, PlanInput, Scope, plan, synthetic};
+use fleetmend::plan::{Experience, NoRoom, PlanInput, Scope, plan, synthetic};
 
 /// Share of the hosts that may be out at once: 21 of 999.
 const OUT: usize = 47;
@@ -77,8 +77,8 @@ fn ours(name: &str, region: &Region, words: &str, policy: &Policy) -> f64 {
         verdicts: &verdicts,
         remedy: &remedy,
         policy,
-        scope: &Scope::default(),
         experience: &Experience::default(),
+        scope: &Scope { no_room: NoRoom::LeaveOut, ..Scope::default() },
         configuration: Digest::new("sha256:0"),
         seed: 7,
         now: region.taken_at,

@@ -16,7 +16,10 @@ use super::store;
 use crate::config;
 use crate::journal::Journal;
 use crate::model::{HostName, RolloutId, ZoneName};
-use crate::plan::{Experience, PlanError, PlanInput, PlanReport, Rollout, Scope, Severity, SkipReason, Unknown, plan};
+use crate::plan::{
+    Experience, NoRoom, PlanError, PlanInput, PlanReport, Rollout, Scope, Severity, Shortfall, SkipReason, Unknown,
+    WayOut, plan,
+};
 use crate::remedy::{Verdict, assess};
 use crate::report::{Measured, Style, count, printable};
 
@@ -50,6 +53,9 @@ pub struct PlanArgs {
     /// How long the work on a host is taken to last
     #[arg(long, value_enum, default_value_t)]
     pub times: TimesArg,
+    /// Plan the other hosts where some cannot be emptied for want of room; those are skipped and stay vulnerable
+    #[arg(long)]
+    pub leave_out_stuck: bool,
     /// Seed of the search; the same input and seed give the same rollout
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
@@ -151,12 +157,50 @@ fn scope_of(args: &PlanArgs) -> Scope {
             UnknownArg::Skip => Unknown::Skip,
             UnknownArg::Vulnerable => Unknown::Vulnerable,
         },
+        no_room: if args.leave_out_stuck { NoRoom::LeaveOut } else { NoRoom::Refuse },
         ..Scope::default()
     }
 }
 
 fn refused(error: PlanError) -> CommandError {
-    CommandError::new(Exit::Plan, error).consequence("no rollout was written")
+    let hints = match &error {
+        PlanError::Infeasible { of, shortfalls, ways_out, .. } => what_to_do(*of, shortfalls, ways_out),
+        PlanError::NoSuch { .. } | PlanError::Violations(_) => Vec::new(),
+    };
+    match &error {
+        PlanError::Infeasible { of, shortfalls, .. } => CommandError::new(Exit::Plan, infeasible(*of, shortfalls)),
+        PlanError::NoSuch { .. } | PlanError::Violations(_) => CommandError::new(Exit::Plan, error),
+    }
+    .consequence("no rollout was written")
+    .hints(hints)
+}
+
+/// Hosts that are named when a plan cannot be made; the others are alike more often than not.
+const NAMED: usize = 20;
+
+/// Every host that cannot be emptied, with its domain and why.
+fn infeasible(of: usize, shortfalls: &[Shortfall]) -> String {
+    let mut lines = vec![format!("{} of {} cannot be emptied for want of room", shortfalls.len(), count(of, "host"))];
+    lines.extend(
+        shortfalls
+            .iter()
+            .take(NAMED)
+            .map(|short| printable(&format!("{} ({}): {}", short.host, short.domain, short.detail)).into_owned()),
+    );
+    match shortfalls.len().saturating_sub(NAMED) {
+        0 => {}
+        more => lines.push(format!("and {more} more")),
+    }
+    lines.join("\n")
+}
+
+fn what_to_do(of: usize, shortfalls: &[Shortfall], ways_out: &[WayOut]) -> Vec<String> {
+    let mut hints: Vec<String> = ways_out.iter().map(|way| format!("a plan was found with this: {way}")).collect();
+    match of.saturating_sub(shortfalls.len()) {
+        0 => {}
+        others => hints.push(format!("`--leave-out-stuck` plans the other {}", count(others, "host"))),
+    }
+    hints
 }
 
 /// The plan in a few lines: what, how long, how good, who is left out and why.

@@ -337,6 +337,33 @@ impl Loop<'_, '_> {
         };
         self.leaving[host as usize].iter().find_map(|instance| Some((*instance, nearest(*instance)?)))
     }
+
+    /// Which of a stuck host's instances are left over when the others go wherever there is room. Changes nothing.
+    pub(super) fn left_over(&mut self, host: u32) -> Vec<u32> {
+        let domain = self.fleet.layout.domain_of(host);
+        let (mut placement, mut left) = (Vec::new(), Vec::new());
+        for instance in self.leaving[host as usize].clone() {
+            let gap = self.best_gap(instance, host).or_else(|| self.vacant_gap(instance, host));
+            match gap.or_else(|| self.best_unmitigated(instance, host, domain, false)) {
+                Some(target) => {
+                    self.book_seed(instance, host, target);
+                    placement.push((instance, target));
+                }
+                None => left.push(instance),
+            }
+        }
+        for (instance, target) in placement {
+            self.undo_seed(instance, host, target);
+        }
+        left
+    }
+
+    fn vacant_gap(&self, instance: u32, from: u32) -> Option<u32> {
+        let need = self.fleet.need(instance, from);
+        let vacant = &self.index.rooms[self.fleet.layout.domain_of(from) as usize].vacant;
+        let mut hosts = vacant.iter().map(|(_, host)| *host);
+        hosts.find(|host| self.space.takes(*host, &need, self.fleet.kept_empty))
+    }
 }
 
 /// The longer time of the two waiting hosts that together fill `left` best without exceeding it.

@@ -1,11 +1,12 @@
 //! What a plan is made of, and what comes out beside the rollout.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use jiff::Timestamp;
 
 use super::rollout::SkippedHost;
-use crate::model::{Digest, HostName, Policy, Region, Resources, RolloutId, Span, ZoneName};
+use crate::model::{Digest, HostName, InstanceId, Policy, Region, Resources, RolloutId, Span, ZoneName};
 use crate::remedy::{Remedy, Verdict};
 
 /// Everything that [`super::plan`] looks at; the same input gives the same bytes.
@@ -86,6 +87,18 @@ pub struct Scope {
     pub unknown: Unknown,
     /// What becomes of hosts whose identity was not seen.
     pub unproven_identity: UnprovenIdentity,
+    /// What becomes of the plan when a host cannot be emptied for want of room.
+    pub no_room: NoRoom,
+}
+
+/// What becomes of the plan when a host cannot be emptied for want of room.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum NoRoom {
+    /// There is none: whoever asked decides what to do about it.
+    #[default]
+    Refuse,
+    /// The host is left out and stays vulnerable; the others are planned.
+    LeaveOut,
 }
 
 /// What an unknown verdict counts as.
@@ -120,6 +133,8 @@ pub struct PlanReport {
     pub because: String,
     /// Hosts that had to be left out for want of room, with what is missing.
     pub shortfalls: Vec<Shortfall>,
+    /// What would let them be emptied.
+    pub ways_out: Vec<WayOut>,
 }
 
 /// One strategy's result.
@@ -146,11 +161,87 @@ pub struct Shortfall {
     pub class: Option<String>,
     /// How much of it is missing, in units of Placement.
     pub missing: u64,
+    /// Why no sequence of moves empties it; `None` where that is not proven and the search may have missed one.
+    pub proof: Option<String>,
     /// An empty mitigated host of its domain with this much room and its traits would take all of its instances at once;
     /// `None` where no host would.
     pub would_do: Option<Resources>,
     /// All of it in words.
     pub detail: String,
+}
+
+/// What would let every host of a domain be emptied. Each was tried: a plan was made with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WayOut {
+    /// Where, in words: `zone az1`.
+    pub domain: String,
+    /// What to do there.
+    pub means: Means,
+}
+
+/// What to do so that hosts can be emptied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Means {
+    /// So many empty hosts more.
+    Hosts {
+        /// How many; with one less no plan was found.
+        count: usize,
+        /// A host of the region that is as large as each of them and has the same traits.
+        like: HostName,
+        /// What such a host offers.
+        capacity: Resources,
+    },
+    /// These instances stopped where they are, for the time of the reboot.
+    Stop {
+        /// The smallest set that was found.
+        instances: Vec<InPlace>,
+    },
+    /// Fewer hosts kept empty in each zone by the policy's headroom.
+    Headroom {
+        /// How many may be kept.
+        hosts: usize,
+    },
+}
+
+/// An instance to be stopped where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InPlace {
+    /// Which.
+    pub instance: InstanceId,
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub host: HostName,
+}
+
+impl fmt::Display for WayOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// Instances that are named; more of them are nobody's first choice.
+        const NAMED: usize = 8;
+        let domain = &self.domain;
+        match &self.means {
+            Means::Hosts { count, like, capacity } => {
+                let hosts = if *count == 1 { "empty host" } else { "empty hosts" };
+                let amounts: Vec<String> = (capacity.iter().filter(|(_, amount)| *amount > 0))
+                    .map(|(class, amount)| format!("{amount} {class}"))
+                    .collect();
+                write!(f, "{domain}: {count} more {hosts} like {like} ({})", amounts.join(", "))
+            }
+            Means::Stop { instances } => {
+                let named = instances.iter().take(NAMED);
+                let named: Vec<String> =
+                    named.map(|stop| format!("{} ({}) on {}", stop.name, stop.instance, stop.host)).collect();
+                write!(f, "{domain}: these stopped where they are: {}", named.join(", "))?;
+                match instances.len().saturating_sub(NAMED) {
+                    0 => Ok(()),
+                    more => write!(f, " and {more} more"),
+                }
+            }
+            Means::Headroom { hosts } => {
+                write!(f, "{domain}: `headroom.per_zone.hosts: {hosts}` in the policy")
+            }
+        }
+    }
 }
 
 /// Why there is no plan.
@@ -166,11 +257,19 @@ pub enum PlanError {
         /// The region.
         region: String,
     },
-    /// Hosts are to be remedied and not one of them can be emptied.
-    #[error("no host can be emptied: {}", .shortfalls.first().map_or("", |first| first.detail.as_str()))]
+    /// Hosts are to be remedied that cannot be emptied, and the scope does not say to leave them out; or not one host
+    /// is left.
+    #[error(
+        "{} of {of} hosts cannot be emptied for want of room: {}",
+        .shortfalls.len(), .shortfalls.first().map_or("", |first| first.detail.as_str())
+    )]
     Infeasible {
+        /// How many hosts were to be remedied.
+        of: usize,
         /// What is missing, per host.
         shortfalls: Vec<Shortfall>,
+        /// What would let them be emptied.
+        ways_out: Vec<WayOut>,
         /// Every host that is left alone.
         skipped: Vec<SkippedHost>,
     },

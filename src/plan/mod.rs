@@ -10,6 +10,7 @@ mod digest;
 #[cfg(test)]
 mod fixture;
 mod fleet;
+mod infeasible;
 mod input;
 mod kinds;
 mod layout;
@@ -33,7 +34,10 @@ mod transfer;
 pub use check::check;
 pub use diff::{Diff, Difference, DifferenceKind, Weight, diff, diff_region};
 pub use digest::{digest, digest_of, verify_digest};
-pub use input::{Attempt, Experience, PlanError, PlanInput, PlanReport, Scope, Shortfall, Unknown, UnprovenIdentity};
+pub use input::{
+    Attempt, Experience, InPlace, Means, NoRoom, PlanError, PlanInput, PlanReport, Scope, Shortfall, Unknown,
+    UnprovenIdentity, WayOut,
+};
 pub use lint::lint;
 pub use movability::{Affinity, Movability, movability};
 pub use planner::plan;

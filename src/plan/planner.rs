@@ -6,17 +6,16 @@ use super::census::Census;
 use super::check::check;
 use super::digest::digest;
 use super::fleet::{Fleet, seconds};
-use super::input::{Attempt, PlanError, PlanInput, PlanReport, Shortfall};
-use super::kinds::Demand;
+use super::infeasible;
+use super::input::{Attempt, NoRoom, PlanError, PlanInput, PlanReport};
 use super::lint::advice;
 use super::rollout::{
     Certificate, Note, PlannedHost, PlannedMove, Rollout, RolloutKind, Severity, SkipReason, SkippedHost,
 };
 use super::schedule::{Planned, explain_stuck};
 use super::select::{Selection, select};
-use super::space::Barrier;
 use super::sweep::{Sweep, sweep};
-use crate::model::{Digest, HostName, Resources};
+use crate::model::{Digest, HostName};
 use crate::remedy::Verdict;
 
 /// Plans the whole campaign. The same input gives the same bytes, whatever the order of hosts and instances in it.
@@ -26,10 +25,11 @@ pub fn plan(input: &PlanInput<'_>) -> Result<(Rollout, PlanReport), PlanError> {
     let fleet = Fleet::of(input.region, &census, &selection, input.policy, input.experience);
     let canaries = super::canary::canaries(&fleet);
     let swept = sweep(&fleet, &input.policy.objective, &canaries, input.seed);
-    let report = report(&fleet, &swept, &canaries);
+    let report = report(input, &fleet, &swept, &canaries);
     let rollout = assemble(input, selection, &fleet, &swept, &report);
-    if rollout.hosts.is_empty() && !report.shortfalls.is_empty() {
-        return Err(PlanError::Infeasible { shortfalls: report.shortfalls, skipped: rollout.skipped });
+    if !report.shortfalls.is_empty() && (input.scope.no_room == NoRoom::Refuse || rollout.hosts.is_empty()) {
+        let PlanReport { shortfalls, ways_out, .. } = report;
+        return Err(PlanError::Infeasible { of: fleet.hosts.len(), shortfalls, ways_out, skipped: rollout.skipped });
     }
     if !rollout.certificate.violations.is_empty() {
         return Err(PlanError::Violations(rollout.certificate.violations));
@@ -37,7 +37,7 @@ pub fn plan(input: &PlanInput<'_>) -> Result<(Rollout, PlanReport), PlanError> {
     Ok((rollout, report))
 }
 
-fn report(fleet: &Fleet<'_>, swept: &Sweep, canaries: &[u32]) -> PlanReport {
+fn report(input: &PlanInput<'_>, fleet: &Fleet<'_>, swept: &Sweep, canaries: &[u32]) -> PlanReport {
     let attempt = |tried: &super::sweep::Tried| Attempt {
         strategy: tried.strategy.describe(),
         moves: tried.schedule.moves,
@@ -54,68 +54,8 @@ fn report(fleet: &Fleet<'_>, swept: &Sweep, canaries: &[u32]) -> PlanReport {
         attempts: swept.tried.iter().map(attempt).collect(),
         chosen: swept.chosen,
         because: swept.because.clone(),
-        shortfalls: stuck.iter().map(|(host, barrier)| shortfall(fleet, *host, *barrier)).collect(),
-    }
-}
-
-fn shortfall(fleet: &Fleet<'_>, host: u32, barrier: Option<(u32, Barrier)>) -> Shortfall {
-    let domain = fleet.layout.domain_label(host).to_owned();
-    let (mut class, mut missing) = (None, 0);
-    let mut detail = match barrier {
-        None => format!("each of its instances fits somewhere in {domain}, but not all of them at once"),
-        Some((number, barrier)) => {
-            let instance = fleet.instance(number);
-            let what = format!("instance {} ({})", instance.name, instance.id);
-            match barrier {
-                Barrier::NotTarget => format!("no host in {domain} takes instances"),
-                Barrier::Zone => format!("{what} is pinned to another zone than its host's"),
-                Barrier::Kind(kind) => {
-                    let unfit = fleet.layout.kinds().unfit(kind, &Demand::of(instance), host);
-                    let why = unfit.map_or_else(String::new, |why| format!(": {why}"));
-                    format!("no target in {domain} suits {what}{why}")
-                }
-                Barrier::Room { class: short, missing: amount } => {
-                    let name = fleet.layout.classes()[short].clone();
-                    missing = u64::try_from(amount).unwrap_or(0);
-                    let text =
-                        format!("{what} fits nowhere in {domain}: {missing} of {name} missing at the best target");
-                    class = Some(name);
-                    text
-                }
-                Barrier::Affinity(group) => {
-                    format!("affinity group {} holds {what}", fleet.layout.group_rule(group).id)
-                }
-                Barrier::AntiAffinity(group) => format!(
-                    "anti-affinity group {} has a member on each target in {domain} with room for {what}",
-                    fleet.layout.group_rule(group).id
-                ),
-                Barrier::Headroom => format!("only empty hosts that the policy keeps would take {what}"),
-            }
-        }
-    };
-    let would_do = would_do(fleet, host, barrier);
-    if let Some(room) = &would_do {
-        let amounts: Vec<String> =
-            room.iter().filter(|(_, amount)| *amount > 0).map(|(class, amount)| format!("{amount} {class}")).collect();
-        detail = format!("{detail}; one empty host more in {domain} with {} would do", amounts.join(", "));
-    }
-    Shortfall { host: fleet.name(host).clone(), domain, class, missing, would_do, detail }
-}
-
-/// The mirror lemma: an empty host of the domain as large as the load of `host` takes all of it, groups included, except
-/// where an instance may be nowhere else in the domain.
-fn would_do(fleet: &Fleet<'_>, host: u32, barrier: Option<(u32, Barrier)>) -> Option<Resources> {
-    match barrier.map(|(_, barrier)| barrier) {
-        Some(Barrier::Zone | Barrier::Affinity(_)) => None,
-        None
-        | Some(
-            Barrier::NotTarget | Barrier::Kind(_) | Barrier::Room { .. } | Barrier::AntiAffinity(_) | Barrier::Headroom,
-        ) => {
-            let of_class =
-                |class| fleet.leaving[host as usize].iter().map(|instance| fleet.amount(*instance, class)).sum();
-            let load: Vec<i64> = (0..fleet.layout.classes().len()).map(of_class).collect();
-            Some(fleet.layout.resources(&load))
-        }
+        shortfalls: infeasible::shortfalls(fleet, &stuck),
+        ways_out: infeasible::ways_out(input, fleet, &stuck),
     }
 }
 
@@ -264,6 +204,9 @@ fn notes(input: &PlanInput<'_>, rollout: &Rollout, report: &PlanReport) -> Vec<N
     if unknown > 0 && !rollout.hosts.is_empty() {
         let message = format!("the processors of {unknown} hosts are not known: no move is ruled out for want of one");
         say(Severity::Info, &rollout.region, message);
+    }
+    for way in &report.ways_out {
+        say(Severity::Info, &rollout.region, format!("would leave no host out: {way}"));
     }
     for gap in &input.region.gaps {
         say(Severity::Warning, &gap.at, format!("could not be seen: {}", gap.detail));

@@ -88,9 +88,15 @@ pub(super) fn schedule(fleet: &Fleet<'_>, strategy: &Strategy, canaries: &[u32],
     loop_.finish()
 }
 
-/// A host that could not be emptied, with the first instance that fits nowhere and the nearest miss; `None` when each
-/// fits somewhere.
-pub(super) type Stuck = (u32, Option<(u32, Barrier)>);
+/// A host that could not be emptied.
+#[derive(Debug)]
+pub(super) struct Stuck {
+    pub(super) host: u32,
+    /// The first instance that fits nowhere and the nearest miss; `None` when each fits somewhere.
+    pub(super) barrier: Option<(u32, Barrier)>,
+    /// Instances that are left over when the others are placed.
+    pub(super) left_over: Vec<u32>,
+}
 
 /// Makes the same schedule once more, to say of each stuck host what is missing.
 pub(super) fn explain_stuck(
@@ -102,7 +108,8 @@ pub(super) fn explain_stuck(
     let mut loop_ = Loop::of(fleet, strategy, banned);
     loop_.run_canaries(canaries);
     loop_.run();
-    loop_.stuck().into_iter().map(|host| (host, loop_.barrier(host))).collect()
+    let stuck = loop_.stuck().into_iter();
+    stuck.map(|host| Stuck { host, barrier: loop_.barrier(host), left_over: loop_.left_over(host) }).collect()
 }
 
 /// The loop's state.

@@ -65,6 +65,21 @@ pub(super) fn sweep(fleet: &Fleet<'_>, objective: &Objective, canaries: &[u32], 
     Sweep { tried, chosen, because }
 }
 
+/// The first attempt that leaves no host stuck, else the one that leaves fewest: for those who ask whether, not how well.
+pub(super) fn fewest_stuck(fleet: &Fleet<'_>, canaries: &[u32], seed: u64) -> Option<Tried> {
+    let mut best: Option<Tried> = None;
+    for strategy in first_stage(fleet, seed, ATTEMPTS.0) {
+        let tried = attempt(fleet, canaries, strategy);
+        if best.as_ref().is_none_or(|best| tried.schedule.stuck.len() < best.schedule.stuck.len()) {
+            best = Some(tried);
+        }
+        if best.as_ref().is_some_and(|best| best.schedule.stuck.is_empty()) {
+            break;
+        }
+    }
+    best
+}
+
 fn first_stage(fleet: &Fleet<'_>, seed: u64, attempts: usize) -> Vec<Strategy> {
     let slots = fleet.pools[0].limit.min(u32::try_from(fleet.hosts.len()).unwrap_or(u32::MAX));
     let fitted_rounds = FITTED_ROUNDS[0];

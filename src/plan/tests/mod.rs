@@ -3,6 +3,7 @@
 mod checker;
 mod diff;
 mod domains;
+mod infeasible;
 mod plans;
 mod properties;
 

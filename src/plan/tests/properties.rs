@@ -92,6 +92,7 @@ proptest! {
         case.policy.limits.migrations_per_target = streams;
         case.policy.canary.hosts = canaries;
         case.policy.headroom.per_zone.hosts = kept;
+        case.scope.no_room = NoRoom::LeaveOut;
         match case.plan() {
             Ok(rollout) => {
                 prop_assert!(rollout.certificate.violations.is_empty());
