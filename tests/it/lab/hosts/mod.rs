@@ -2,225 +2,22 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests: what fails here fails the test")]
 
-use std::process::Command;
+mod bench;
+
 use std::time::Duration;
 
-use fleetmend::host::ssh::{Become, HostAddress, SshSettings, SshShell};
+use fleetmend::host::ssh::{Become, HostAddress, SshSettings};
 use fleetmend::host::{
-    FenceOrder, HostErrorKind, HostShell as _, Job, JobOrder, JobStatus, PackageTarget, Quiet, QuietFacts, RebootOrder,
-    facts, facts::section,
+    FenceOrder, HostErrorKind, HostShell as _, Job, JobOrder, JobStatus, RebootOrder, facts::section,
 };
-use fleetmend::model::{DomainState, HostFacts, HostName, PackageManager, RunId, UnitName};
-use tempfile::TempDir;
-use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep};
+use fleetmend::model::{DomainState, PackageManager, RunId, UnitName};
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{lab, state, variable};
-
-/// The packages of the MDS remedy by either manager's names, and one that is nowhere.
-const PACKAGES: [&str; 8] = [
-    "microcode_ctl",
-    "kernel",
-    "qemu-kvm-rhev",
-    "libvirt",
-    "intel-microcode",
-    "linux-image-generic",
-    "qemu-system-x86",
-    "nowhere-to-be-found",
-];
-
-/// How long a host may take for a reboot or a job before a test gives up on it.
-const PATIENCE: Duration = Duration::from_secs(150);
-
-/// One test at a time changes hosts.
-static TURN: Mutex<()> = Mutex::const_new(());
-
-/// A shell with its folder for sockets.
-struct Lab {
-    _folder: TempDir,
-    shell: SshShell,
-}
-
-impl Lab {
-    fn new() -> Self {
-        Self::with(settings())
-    }
-
-    fn with(settings: SshSettings) -> Self {
-        let folder = TempDir::new().unwrap();
-        let shell = SshShell::new(settings, folder.path()).unwrap();
-        Self { _folder: folder, shell }
-    }
-
-    async fn facts(&self, host: &HostName) -> HostFacts {
-        facts::parse(&self.shell.collect(host, &PACKAGES.map(str::to_owned)).await.unwrap())
-    }
-
-    async fn fence(&self, host: &HostName, up: bool) {
-        let identity = self.shell.identity(host).await.unwrap();
-        self.shell.fence(&FenceOrder { host: host.clone(), identity, up }).await.unwrap();
-    }
-
-    /// An order for the boot that the host is in, as if the cloud had nothing on it.
-    async fn reboot_order(&self, host: &HostName) -> RebootOrder {
-        let identity = self.shell.identity(host).await.unwrap();
-        let boot = self.shell.boot(host).await.unwrap().id;
-        RebootOrder::new(quiet(host), identity, RunId::new(Uuid::now_v7()), boot)
-    }
-
-    async fn job_order(&self, host: &HostName, job: Job) -> JobOrder {
-        let identity = self.shell.identity(host).await.unwrap();
-        let unit = UnitName::new(format!("fleetmend-{}-test", Uuid::now_v7()));
-        JobOrder { host: host.clone(), identity, unit, job, limit: PATIENCE }
-    }
-
-    /// Waits for a boot other than `before`; whatever fails on the way means "not back yet".
-    async fn new_boot(&self, host: &HostName, before: &str) -> String {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            match self.shell.boot(host).await {
-                Ok(boot) if boot.id != before => return boot.id,
-                Ok(_) | Err(_) => assert!(Instant::now() < end, "{host} did not come back"),
-            }
-            sleep(Duration::from_millis(300)).await;
-        }
-    }
-
-    /// Waits for the end of a job; connections that break on the way do not matter.
-    async fn ended(&self, order: &JobOrder) -> (i32, String) {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            match self.shell.job(&order.host, &order.unit).await {
-                Ok(JobStatus::Ended { status, output }) => return (status, output),
-                Ok(JobStatus::Running) => {}
-                Ok(JobStatus::Absent) => panic!("{} is not known", order.unit),
-                Err(error) => assert!(error.is_transient(), "{error}"),
-            }
-            assert!(Instant::now() < end, "{} did not end", order.unit);
-            sleep(Duration::from_millis(300)).await;
-        }
-    }
-
-    async fn run(&self, order: &JobOrder) -> (i32, String) {
-        self.shell.start_job(order).await.unwrap();
-        self.ended(order).await
-    }
-}
-
-fn settings() -> SshSettings {
-    SshSettings { config: Some(variable("LAB_SSH_CONFIG").into()), ..SshSettings::default() }
-}
-
-fn quiet(host: &HostName) -> Quiet {
-    Quiet::prove(&QuietFacts {
-        host,
-        nova: &[],
-        migrating: &[],
-        allocations: &[],
-        domains: &[],
-        allowed: &[].into(),
-        fenced: true,
-    })
-    .unwrap()
-}
-
-/// Hosts by number, with the kind of their packages.
-fn kinds() -> Vec<(u32, PackageManager)> {
-    let folder = state().join("hosts/hosts");
-    let mut kinds: Vec<_> = std::fs::read_dir(&folder)
-        .unwrap()
-        .filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok())
-        .map(|number: u32| {
-            let kind = std::fs::read_to_string(folder.join(number.to_string()).join("kind")).unwrap();
-            (number, if kind.trim() == "deb" { PackageManager::Dpkg } else { PackageManager::Rpm })
-        })
-        .collect();
-    kinds.sort_unstable();
-    kinds
-}
-
-fn hosts() -> Vec<HostName> {
-    kinds().into_iter().map(|(number, _)| name(number)).collect()
-}
-
-fn name(number: u32) -> HostName {
-    HostName::new(format!("compute-{number}"))
-}
-
-/// The last host of each kind: those that tests change.
-fn subjects() -> Vec<(u32, HostName, PackageManager)> {
-    let last = |kind| kinds().into_iter().rev().find(|(_, found)| *found == kind);
-    [PackageManager::Rpm, PackageManager::Dpkg]
-        .into_iter()
-        .filter_map(last)
-        .map(|(number, kind)| (number, name(number), kind))
-        .collect()
-}
-
-/// Runs a command on a host, past the adapter.
-fn on(host: &HostName, command: &str) -> String {
-    let output =
-        Command::new("ssh").args(["-F", &variable("LAB_SSH_CONFIG"), host.as_str(), command]).output().unwrap();
-    assert!(output.status.success(), "{host}: {command}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn fault(number: u32, kind: &str) {
-    lab(&["fault", &number.to_string(), kind]);
-}
-
-/// Undoes a host's faults, however the test ends.
-struct Healed(u32);
-
-impl Drop for Healed {
-    fn drop(&mut self) {
-        lab(&["heal", &self.0.to_string()]);
-    }
-}
-
-fn targets(manager: PackageManager) -> Vec<PackageTarget> {
-    let names: &[&str] = match manager {
-        PackageManager::Rpm => &["microcode_ctl", "kernel", "qemu-kvm-rhev", "libvirt"],
-        PackageManager::Dpkg => &["intel-microcode", "linux-image-generic", "qemu-system-x86", "libvirt-daemon-system"],
-    };
-    let name = |name: &&str| PackageTarget { name: (*name).to_owned(), manager };
-    names.iter().chain(&["nowhere-to-be-found"]).map(name).collect()
-}
-
-/// Puts the old packages back, so that there is something to update.
-fn downgrade(host: &HostName, manager: PackageManager) {
-    let command = match manager {
-        PackageManager::Rpm => {
-            "dnf -q -y remove --duplicates >/dev/null 2>&1; \
-             dnf -q -y downgrade microcode_ctl 'qemu*' 'libvirt*' >/dev/null; \
-             rpm -q kernel | grep -v 957.12.1 | xargs -r rpm -e --nodeps"
-        }
-        PackageManager::Dpkg => {
-            "apt-get -q -y --allow-downgrades install linux-image-generic=4.15.0.48.50 \
-             intel-microcode=3.20180807a.0ubuntu0.18.04.1 qemu-system-x86=1:2.11+dfsg-1ubuntu7.12 \
-             libvirt-clients=4.0.0-1ubuntu8.8 libvirt-daemon-system=4.0.0-1ubuntu8.8 >/dev/null; \
-             dpkg --purge linux-image-4.15.0-50-generic >/dev/null"
-        }
-    };
-    on(host, command);
-}
-
-fn version(facts: &HostFacts, package: &str) -> Vec<String> {
-    facts.packages.iter().filter(|found| found.name == package).map(|found| found.version.clone()).collect()
-}
-
-/// Whether the microcode that fixes MDS is there, by either manager.
-fn holds_fixed_microcode(facts: &HostFacts) -> bool {
-    version(facts, "microcode_ctl").iter().any(|version| version == "2:2.1-47.2.el7_6")
-        || version(facts, "intel-microcode").iter().any(|version| version == "3.20190514.0ubuntu0.18.04.2")
-}
-
-/// Whether it is there alone: an update that was cut off leaves two.
-fn has_fixed_microcode(facts: &HostFacts) -> bool {
-    holds_fixed_microcode(facts)
-        && facts.packages.iter().filter(|package| package.name.contains("microcode")).count() == 1
-}
+use bench::{
+    Healed, Lab, PATIENCE, TURN, downgrade, end_guest, fault, has_fixed_microcode, holds_fixed_microcode, hosts, on,
+    quiet, settings, start_guest, subjects, targets, version,
+};
 
 #[tokio::test]
 async fn every_host_tells_all_of_its_facts_and_who_it_is() {
@@ -487,35 +284,4 @@ async fn a_host_that_loses_its_power_is_noticed_and_found_again() {
     super::lab(&["power", &number.to_string(), "on"]);
     lab.new_boot(&host, &boot).await;
     lab.shell.identity(&host).await.unwrap();
-}
-
-/// Starts a domain that Nova does not know, as its owner might have had it started a moment ago; its UUID.
-fn start_guest(host: &HostName) -> String {
-    let guest = Uuid::new_v4().to_string();
-    if variable("LAB_DRIVER") == "libvirt" {
-        let xml = format!(
-            "<domain type='qemu'><name>{guest}</name><uuid>{guest}</uuid><memory unit='MiB'>32</memory>\
-             <os><type>hvm</type></os></domain>"
-        );
-        on(host, &format!("echo \"{xml}\" >/run/guest.xml && virsh create /run/guest.xml"));
-    } else {
-        // The domains of the fake driver; nova-compute, which owns the file, is stopped.
-        let add = format!(
-            "import json, os; p = '/var/lib/nova/guests.json'; g = json.load(open(p)) if os.path.exists(p) else {{}}; \
-             g['{guest}'] = {{'name': 'instance-test', 'state': 1}}; json.dump(g, open(p, 'w'))"
-        );
-        on(host, &format!("python3 -c \"{add}\""));
-    }
-    guest
-}
-
-fn end_guest(host: &HostName, guest: &str) {
-    if variable("LAB_DRIVER") == "libvirt" {
-        on(host, &format!("virsh destroy {guest}"));
-    } else {
-        let remove = format!(
-            "import json; p = '/var/lib/nova/guests.json'; g = json.load(open(p)); del g['{guest}']; json.dump(g, open(p, 'w'))"
-        );
-        on(host, &format!("python3 -c \"{remove}\""));
-    }
 }
