@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! clouds.yaml ─► inventory ─► Region ─┐
-//! ssh hosts   ─► facts ──────────────┤► assess ─► verdicts ─► plan ─► rollout ─► show / diff / dry-run
+//! ssh hosts   ─► facts ──────────────┤► assess ─► verdicts ─► plan ─► rollout ─► show / diff / rehearse / dry-run
 //! remedy, policy ────────────────────┘                                    │
 //!                                                                         ▼
 //!                  journal ◄─ run (decide → step → event) ◄─ workflow graph
@@ -22,6 +22,7 @@ pub mod inventory;
 pub mod journal;
 pub mod model;
 pub mod plan;
+pub mod rehearsal;
 pub mod remedy;
 pub mod report;
 pub mod run;

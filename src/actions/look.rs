@@ -5,16 +5,15 @@ use crate::cloud::{Allocation, CloudError, ComputeService, Migration, Migrations
 use crate::model::{HostIdentity, HostName, Mark, RunId, Service, ServiceStatus};
 use crate::run::event::FaultScope;
 
-/// Every nova-compute service, freshly.
-pub(super) async fn services(cx: &StepContext<'_>) -> Result<Vec<ComputeService>, StepError> {
-    let services = cx.cloud.services().await;
-    services.map_err(|error| StepError::cloud("could not read the compute services", error).of_host())
+/// The service that Nova lists for a host, freshly; `None` when it lists none.
+pub(super) async fn listed_service(cx: &StepContext<'_>, host: &HostName) -> Result<Option<ComputeService>, StepError> {
+    let service = cx.cloud.service(host).await;
+    service.map_err(|error| StepError::cloud("could not read the compute services", error).of_host())
 }
 
 /// The service of a host, freshly.
 pub(super) async fn service_of(cx: &StepContext<'_>, host: &HostName) -> Result<ComputeService, StepError> {
-    let found = services(cx).await?.into_iter().find(|service| service.host == *host);
-    let Some(service) = found else {
+    let Some(service) = listed_service(cx, host).await? else {
         return Err(StepError::permanent(FaultScope::Host, format!("nova lists no compute service for {host}")));
     };
     if service.cell_is_down {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::follow::Following;
-use super::look::services;
+use super::look::listed_service;
 use super::movable::{Fitness, fitness, instance};
 use super::poll::{Wait, doing};
 use super::records::{Asked, records_of};
@@ -150,13 +150,12 @@ async fn both_ends_are_fine(
     leaving: &LeavingInstance,
     target: &HostName,
 ) -> Result<(), StepError> {
-    let services = services(cx).await?;
-    let of = |host: &HostName| services.iter().find(|service| service.host == *host).map(|seen| &seen.service);
-    if of(&cx.host.host).is_none_or(|source| source.state == ServiceState::Down) {
+    let source = listed_service(cx, &cx.host.host).await?;
+    if source.is_none_or(|seen| seen.service.state == ServiceState::Down) {
         let what = format!("{} cannot leave: nova-compute on {} is down", named(leaving), cx.host.host);
         return Err(StepError::transient(FaultScope::Host, what));
     }
-    let against = match of(target) {
+    let against = match listed_service(cx, target).await?.map(|seen| seen.service) {
         None => "nova lists no compute service for it",
         Some(service) if service.status == ServiceStatus::Disabled => "it is disabled",
         Some(service) if service.state == ServiceState::Down => "its nova-compute is down",

@@ -11,7 +11,7 @@ use super::look::{allocations_on, instances_on, migrations_at};
 use super::movable::{Fitness, fitness, instance};
 use super::poll::{Wait, doing};
 use super::{Action, Probe, StepContext, StepError};
-use crate::cloud::{Accepted, Migration, MigrationStatus, ServerGroup};
+use crate::cloud::{Accepted, Migration, MigrationStatus, Server, ServerGroup};
 use crate::model::{Group, Instance, InstanceHandling, InstanceId, Resources, StepId};
 use crate::plan::Affinity;
 use crate::run::event::{FaultScope, Intent, LeavingInstance, StepOutput};
@@ -78,8 +78,11 @@ async fn look(cx: &StepContext<'_>) -> Result<Found, StepError> {
     let mut servers = instances_on(cx).await?;
     servers.sort_by_key(|server| server.id);
     let migrations = migrations_at(cx).await?;
-    let (held, groups) =
-        if servers.is_empty() { (BTreeMap::new(), Vec::new()) } else { (resources_on(cx).await?, groups(cx).await?) };
+    let (held, groups) = if servers.is_empty() {
+        (BTreeMap::new(), Vec::new())
+    } else {
+        (resources_on(cx).await?, groups(cx, &servers).await?)
+    };
     let group_of = |id: InstanceId| groups.iter().find(|group| group.members.contains(&id)).map(|group| &group.group);
     let instances: Vec<Instance> = servers
         .iter()
@@ -149,9 +152,10 @@ async fn resources_on(cx: &StepContext<'_>) -> Result<BTreeMap<InstanceId, Resou
     Ok(held.filter_map(|held| Some((held.consumer.parse().ok()?, held.resources))).collect())
 }
 
-/// Every server group with its members: Nova shows the group of an instance nowhere else.
-async fn groups(cx: &StepContext<'_>) -> Result<Vec<ServerGroup>, StepError> {
-    let groups = cx.cloud.server_groups().await;
+/// The server groups of `servers` with their members: a list shows the group of an instance nowhere else.
+async fn groups(cx: &StepContext<'_>, servers: &[Server]) -> Result<Vec<ServerGroup>, StepError> {
+    let instances: Vec<InstanceId> = servers.iter().map(|server| server.id).collect();
+    let groups = cx.cloud.groups_of(&instances).await;
     groups.map_err(|error| StepError::cloud("could not read the server groups", error).of_host())
 }
 

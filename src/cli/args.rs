@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    assess, completions, control, demo, diff, inventory, lab, man, marks, plan, report, run, schema, show, status,
+    assess, completions, control, demo, diff, inventory, lab, man, marks, plan, rehearse, report, run, schema, show,
+    status,
 };
 
 /// Rolling remediation for OpenStack compute fleets: planned, proven, resumable
@@ -110,6 +111,8 @@ pub enum Command {
     Show(show::ShowArgs),
     /// Compare two rollouts, or a rollout with the region: what changed and whether it matters
     Diff(diff::DiffArgs),
+    /// Rehearse a rollout in virtual time on a simulated region: how long, how many moves, which hosts fail
+    Rehearse(rehearse::RehearseArgs),
     /// Run a rollout, or look what it would do (`--dry-run`)
     Run(run::RunArgs),
     /// Go on with a run where its last process left it

@@ -9,8 +9,8 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::session::Session;
 use super::{
-    assess, completions, control, demo, diff, inventory, lab, log, man, marks, output, plan, report, run, schema, show,
-    status,
+    assess, completions, control, demo, diff, inventory, lab, log, man, marks, output, plan, rehearse, report, run,
+    schema, show, status,
 };
 use crate::journal::Request;
 
@@ -43,6 +43,7 @@ fn dispatch(command: &Command, session: &Session) -> Result<Exit, CommandError> 
         Command::Assess(args) => assess::run(args, session),
         Command::Show(args) => show::run(args, session),
         Command::Diff(args) => diff::run(args, session),
+        Command::Rehearse(args) => rehearse::run(args, session),
         Command::Run(args) => run::begin(args, session),
         Command::Resume(args) => run::resume(args, session),
         Command::Abandon(args) => run::abandon(args, session),

@@ -24,6 +24,7 @@ mod plan;
 mod ports;
 mod reference;
 mod region;
+mod rehearse;
 mod report;
 mod run;
 mod schema;

@@ -34,7 +34,7 @@ pub struct EngineArgs {
     pub poll: Span,
 }
 
-fn poll(text: &str) -> Result<Span, String> {
+pub(super) fn poll(text: &str) -> Result<Span, String> {
     let span: Span = text.parse()?;
     // A look costs requests; ten a second is what a small control plane bears.
     if span.get() < Duration::from_millis(100) { Err("at least `100ms`".to_owned()) } else { Ok(span) }
@@ -184,7 +184,7 @@ pub fn abandon(args: &AbandonArgs, session: &Session) -> Result<Exit, CommandErr
 }
 
 /// Refuses what was edited by hand, or must not be run.
-fn refuse_unfit(rollout: &Rollout, source: &Source) -> Result<(), CommandError> {
+pub(super) fn refuse_unfit(rollout: &Rollout, source: &Source) -> Result<(), CommandError> {
     if !verify_digest(rollout) {
         return Err(CommandError::new(
             Exit::Plan,

@@ -45,6 +45,10 @@ pub struct ApiCost {
 pub trait Compute: Send + Sync {
     /// All nova-compute services.
     async fn services(&self) -> CloudResult<Vec<ComputeService>>;
+    /// The nova-compute service of one host; `None` when there is none. Costs the same in a region of any size.
+    async fn service(&self, host: &HostName) -> CloudResult<Option<ComputeService>> {
+        Ok(self.services().await?.into_iter().find(|service| service.host == *host))
+    }
     /// Takes a service out of service; idempotent. `reason` replaces any former one.
     async fn disable_service(&self, id: &ServiceId, reason: &str) -> CloudResult<Accepted>;
     /// Puts a service into service; idempotent, clears the reason.
@@ -55,6 +59,13 @@ pub trait Compute: Send + Sync {
     async fn aggregates(&self) -> CloudResult<Vec<Aggregate>>;
     /// All server groups of all projects.
     async fn server_groups(&self) -> CloudResult<Vec<ServerGroup>>;
+    /// The server groups that have one of `instances` as a member. Nova has no such question: an adapter that talks to
+    /// it asks for all of them.
+    async fn groups_of(&self, instances: &[InstanceId]) -> CloudResult<Vec<ServerGroup>> {
+        let mut groups = self.server_groups().await?;
+        groups.retain(|group| group.members.iter().any(|member| instances.contains(member)));
+        Ok(groups)
+    }
     /// Servers of all projects, every page.
     async fn servers(&self, query: &ServersQuery) -> CloudResult<Vec<Server>>;
     /// One server; `NotFound` when it is gone.

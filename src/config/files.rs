@@ -6,6 +6,7 @@ use super::ConfigError;
 use super::text::{FileKind, read, to_yaml};
 use crate::model::{Policy, Region};
 use crate::plan::Rollout;
+use crate::rehearsal::Conditions;
 use crate::remedy::Remedy;
 use crate::sim::Scenario;
 
@@ -14,6 +15,7 @@ const POLICY: FileKind = FileKind { name: "policy", format: 1 };
 const ROLLOUT: FileKind = FileKind { name: "rollout", format: 1 };
 const REGION: FileKind = FileKind { name: "region", format: 1 };
 const SCENARIO: FileKind = FileKind { name: "scenario", format: 1 };
+const CONDITIONS: FileKind = FileKind { name: "conditions", format: 1 };
 
 /// Reads a remedy; `file` is its name in errors.
 pub fn read_remedy(file: &str, text: &str) -> Result<Remedy, ConfigError> {
@@ -38,6 +40,11 @@ pub fn read_region(file: &str, text: &str) -> Result<Region, ConfigError> {
 /// Reads a scenario of a simulated region; `file` is its name in errors.
 pub fn read_scenario(file: &str, text: &str) -> Result<Scenario, ConfigError> {
     read(SCENARIO, file, text)
+}
+
+/// Reads the conditions of a rehearsal; `file` is its name in errors.
+pub fn read_conditions(file: &str, text: &str) -> Result<Conditions, ConfigError> {
+    read(CONDITIONS, file, text)
 }
 
 /// Above so many hosts and moves a rollout is written as JSON: one of 10,000 hosts takes seconds to read as YAML.

@@ -14,5 +14,7 @@ mod text;
 
 pub use configuration::{Configuration, StateUrl, read_configuration};
 pub use error::ConfigError;
-pub use files::{read_policy, read_region, read_remedy, read_rollout, read_scenario, write_region, write_rollout};
+pub use files::{
+    read_conditions, read_policy, read_region, read_remedy, read_rollout, read_scenario, write_region, write_rollout,
+};
 pub use schema::{SchemaKind, schema};

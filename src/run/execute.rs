@@ -251,6 +251,23 @@ impl Engine {
         self.drive(state, Mode::Dry, &journal, vec![begun], steer, observer).await
     }
 
+    /// Runs a rollout in a region that is only simulated: as [`Self::begin`], and nothing is written down of its
+    /// beginning, which for a large region takes longer than the run. The journal hears of its events all the same.
+    pub async fn rehearse(
+        &self,
+        run: RunId,
+        rollout: Arc<Rollout>,
+        region: &Region,
+        steer: mpsc::Receiver<Steer>,
+        observer: &mut dyn Observer,
+    ) -> Result<RunEnd, RunError> {
+        self.refuse_foreign_marks(run).await?;
+        let digest = Digest::new(rollout.digest.as_str());
+        let state = RunState::new(run, rollout, region);
+        let begun = EventKind::RunStarted { run, rollout: digest, runner: self.runner.clone() };
+        self.drive(state, Mode::Real, &self.journal, vec![begun], steer, observer).await
+    }
+
     async fn drive(
         &self,
         state: RunState,

@@ -12,6 +12,9 @@ use crate::model::{HostName, InstanceId, StepId};
 use crate::plan::PlannedHost;
 use crate::workflow::{Step, StepKind, host_steps, move_step};
 
+/// How often a host's instances are resolved before something is wrong with it: each round found more to move.
+pub(super) const MAX_ROUNDS: u32 = 8;
+
 /// Where a host stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HostPhase {
@@ -182,12 +185,27 @@ impl HostState {
 
     /// Steps that nothing but limits and time keeps from starting.
     pub(super) fn ready(&self) -> impl Iterator<Item = &StepState> {
-        self.steps.values().filter(|state| match state.status {
+        self.steps.values().filter(|state| self.is_ready(state))
+    }
+
+    /// Whether nothing but limits and time keeps one of its steps from starting.
+    pub(super) fn is_ready(&self, state: &StepState) -> bool {
+        match state.status {
             StepStatus::Pending | StepStatus::Retrying { .. } => {
                 state.step.needs.iter().all(|need| self.succeeded(need))
             }
             StepStatus::Running { .. } | StepStatus::Succeeded(_) | StepStatus::Failed(_) => false,
-        })
+        }
+    }
+
+    /// The step at a place in the list of its steps.
+    pub(super) fn step_at(&self, place: usize) -> Option<&StepState> {
+        self.steps.get_index(place).map(|(_, state)| state)
+    }
+
+    /// Whether its instances were resolved more often than a host can bear.
+    pub(super) fn has_too_many_rounds(&self) -> bool {
+        self.rounds > MAX_ROUNDS
     }
 
     fn succeeded(&self, id: &StepId) -> bool {
@@ -265,11 +283,6 @@ impl HostState {
             step.id = StepId::new(format!("{first}/{round}"));
         }
         step
-    }
-
-    /// How often its instances were resolved and something had to leave.
-    pub(super) fn rounds(&self) -> u32 {
-        self.rounds
     }
 
     /// Adds the aftercare of a host that failed: the fence comes down where it may be up, and the reason is written

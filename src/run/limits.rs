@@ -1,4 +1,4 @@
-//! What is in use of each limit, counted from the state. Pure; `schedule` asks before it begins anything.
+//! What is in use of each limit, counted by the fold. Pure; `schedule` asks before it begins anything.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::model::{HostName, Limits, ZoneName};
 use crate::plan::PlannedHost;
 
 /// Hosts out of service and migrations in flight.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct InUse {
     hosts: usize,
     zones: BTreeMap<ZoneName, usize>,
@@ -69,52 +69,47 @@ impl std::fmt::Display for Reached {
 }
 
 impl InUse {
-    /// Counts what is in use.
-    pub(super) fn of(state: &RunState) -> Self {
-        let mut in_use = Self::default();
-        for (planned, host) in state.in_order() {
-            match host.phase {
-                HostPhase::Active => {
-                    in_use.add_host(planned);
-                    in_use.add_to_aggregates(state.aggregates_of(&planned.host));
+    /// Counts a host that comes to be in a phase, or that leaves it.
+    pub(super) fn count_host(&mut self, phase: HostPhase, host: &PlannedHost, aggregates: &[String], comes: bool) {
+        match phase {
+            HostPhase::Active => {
+                change(&mut self.hosts, comes);
+                if let Some(zone) = &host.zone {
+                    change_of(&mut self.zones, zone, comes);
                 }
-                HostPhase::Quarantined => {
-                    in_use.add_to_aggregates(state.aggregates_of(&planned.host));
-                    if let Some(zone) = &planned.zone {
-                        *in_use.lost.entry(zone.clone()).or_default() += 1;
-                    }
+                if let Some(rack) = &host.rack {
+                    change_of(&mut self.racks, rack, comes);
                 }
-                HostPhase::Waiting | HostPhase::Done | HostPhase::Skipped => {}
             }
+            HostPhase::Quarantined => {
+                if let Some(zone) = &host.zone {
+                    change_of(&mut self.lost, zone, comes);
+                }
+            }
+            HostPhase::Waiting | HostPhase::Done | HostPhase::Skipped => return,
         }
-        for (_, from, to) in state.moves_in_flight() {
-            in_use.add_move(from, to);
-        }
-        in_use
-    }
-
-    fn add_host(&mut self, host: &PlannedHost) {
-        self.hosts += 1;
-        if let Some(zone) = &host.zone {
-            *self.zones.entry(zone.clone()).or_default() += 1;
-        }
-        if let Some(rack) = &host.rack {
-            *self.racks.entry(rack.clone()).or_default() += 1;
-        }
-    }
-
-    fn add_to_aggregates(&mut self, aggregates: &[String]) {
         for aggregate in aggregates {
-            *self.aggregates.entry(aggregate.clone()).or_default() += 1;
+            change_of(&mut self.aggregates, aggregate, comes);
         }
     }
 
-    fn add_move(&mut self, from: &HostName, to: Option<&HostName>) {
-        self.migrations += 1;
-        *self.sources.entry(from.clone()).or_default() += 1;
+    /// Counts a migration that begins, or that has ended.
+    pub(super) fn count_move(&mut self, from: &HostName, to: Option<&HostName>, begins: bool) {
+        change(&mut self.migrations, begins);
+        change_of(&mut self.sources, from, begins);
         if let Some(to) = to {
-            *self.targets.entry(to.clone()).or_default() += 1;
+            change_of(&mut self.targets, to, begins);
         }
+    }
+
+    /// Whether no further migration may begin anywhere.
+    pub(super) fn has_all_migrations(&self, limits: &Limits) -> bool {
+        self.migrations >= limits.migrations
+    }
+
+    /// Whether no further migration may go to `host`.
+    pub(super) fn is_full_target(&self, host: &HostName, limits: &Limits) -> bool {
+        count(&self.targets, host) >= limits.migrations_per_target
     }
 
     /// Whether no further host may be begun anywhere.
@@ -173,6 +168,19 @@ impl InUse {
     pub(super) fn full_targets<'a>(&'a self, limits: &Limits) -> impl Iterator<Item = &'a HostName> {
         let limit = limits.migrations_per_target;
         self.targets.iter().filter(move |(_, count)| **count >= limit).map(|(host, _)| host)
+    }
+}
+
+fn change(number: &mut usize, more: bool) {
+    *number = if more { *number + 1 } else { number.saturating_sub(1) };
+}
+
+/// Counts one more or one less; what is not in use has no entry.
+fn change_of<K: Ord + Clone>(counts: &mut BTreeMap<K, usize>, key: &K, more: bool) {
+    let number = counts.entry(key.clone()).or_default();
+    change(number, more);
+    if *number == 0 {
+        counts.remove(key);
     }
 }
 

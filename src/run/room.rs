@@ -22,12 +22,13 @@ pub(super) fn target_of(
         return Err(Wait::Room(Refusal::UnknownHost { host: from.clone() }));
     };
     let limits = state.limits();
-    let full: BTreeSet<HostName> = in_use.full_targets(limits).cloned().collect();
     let preferred = planned_target(state, from, leaving.id).filter(|target| !step.avoid.contains(*target));
-    if let Some(target) = preferred.filter(|target| full.contains(*target) && state.occupancy().is_target(target)) {
+    let is_full = |target: &HostName| in_use.is_full_target(target, limits);
+    if let Some(target) = preferred.filter(|target| is_full(target) && state.occupancy().is_target(target)) {
         // Its turn comes; going elsewhere would take the room that is planned for others.
         return Err(Wait::Limit(Reached::Target(target.clone(), limits.migrations_per_target)));
     }
+    let full: BTreeSet<HostName> = in_use.full_targets(limits).cloned().collect();
     let mover = Mover { preferred: preferred.cloned(), ..mover(leaving, from) };
     let avoid: BTreeSet<HostName> = full.union(&step.avoid).cloned().collect();
     let chosen = choose(state, &mover, &avoid).or_else(|refusal| {
@@ -50,8 +51,15 @@ pub(super) fn target_of(
 /// Whether a waiting host's instances have room, beside those of hosts that are begun and still to be emptied.
 pub(super) fn for_host(state: &RunState, planned: &PlannedHost) -> Result<(), Refusal> {
     let mut movers: Vec<Mover> = Vec::new();
-    for (other, host) in state.in_order().filter(|(_, host)| host.phase == HostPhase::Active) {
-        movers.extend(still_to_leave(other, host));
+    let headroom = &state.rollout().policy.headroom;
+    let domain = state.occupancy().domain_number(&planned.host);
+    // Hosts of other domains share no room with it, but for the empty hosts that a zone keeps.
+    let counts =
+        |other: &PlannedHost| headroom.per_zone.hosts > 0 || state.occupancy().domain_number(&other.host) == domain;
+    for (other, host) in state.index.in_phase(HostPhase::Active).filter_map(|place| state.at(place)) {
+        if counts(other) {
+            movers.extend(still_to_leave(other, host));
+        }
     }
     for planned_move in planned.moves.iter().filter(|planned_move| !is_exception(state, planned_move)) {
         movers.push(planned_mover(planned_move));
@@ -59,7 +67,7 @@ pub(super) fn for_host(state: &RunState, planned: &PlannedHost) -> Result<(), Re
     if movers.is_empty() {
         return Ok(());
     }
-    let rules = Rules::keeping(&state.rollout().policy.headroom);
+    let rules = Rules::keeping(headroom);
     fits_all(state.occupancy(), &movers, &rules).map(|_| ())
 }
 

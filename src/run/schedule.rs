@@ -1,17 +1,17 @@
 //! Decisions, pure: what may be begun now, and why everything else waits.
 //!
-//! [`decide`] looks at hosts that are begun and at the next few that wait, never at all steps that exist, so that its
-//! cost is what is ready. It returns at most one start that books room at a time: the driver applies it and asks again.
+//! [`decide`] looks at steps that are ready and at the next few hosts that wait, never at all that exists: the state
+//! keeps an index of them. It returns at most one start that books room at a time: the driver applies it and asks again.
 
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::event::{FaultScope, PauseCause, StepFailure};
-use super::host::{HostPhase, HostState, StepState, StepStatus};
-use super::limits::{InUse, Reached};
+use super::host::{HostPhase, HostState, MAX_ROUNDS, StepState, StepStatus};
+use super::limits::Reached;
 use super::room;
-use super::state::{Gate, RunState, RunStatus};
+use super::state::{Gate, Pulse, RunState, RunStatus};
 use super::windows;
 use crate::actions::ErrorClass;
 use crate::model::{HostName, StepId};
@@ -23,9 +23,6 @@ use crate::workflow::StepKind;
 /// How many waiting hosts are looked at for a free slot. Hosts behind them wait for the same room, and a region of
 /// 10,000 is not searched after each event.
 const LOOKAHEAD: usize = 32;
-
-/// How often a host's instances are resolved before something is wrong with it: each round found more to move.
-const MAX_ROUNDS: u32 = 8;
 
 /// How often a host is resolved again because it was found not quiet behind the last look. Owners start what stays now
 /// and then; a domain that Nova does not know of, or a claim that nothing explains, is there again each time.
@@ -132,7 +129,7 @@ pub fn decide(state: &RunState, now: Timestamp) -> Vec<Decision> {
     if let Some(pause) = out_of_hand(state, now).or_else(|| budget(state)) {
         return vec![pause];
     }
-    let view = View { state, now, in_use: InUse::of(state) };
+    let view = View { state, now };
     let starts = view.steps();
     if !starts.is_empty() {
         return starts;
@@ -147,21 +144,18 @@ pub fn decide(state: &RunState, now: Timestamp) -> Vec<Decision> {
 
 /// When [`decide`] may answer differently though nothing happened; `None` when only an event can change it.
 pub fn next_wake(state: &RunState, now: Timestamp) -> Option<Timestamp> {
-    let retries = active(state).flat_map(|(_, host)| host.steps()).filter_map(|step| match step.status {
-        StepStatus::Retrying { at, .. } => Some(at),
-        StepStatus::Pending | StepStatus::Running { .. } | StepStatus::Succeeded(_) | StepStatus::Failed(_) => None,
-    });
+    let retry = state.index.next_retry(now);
     let gate = match state.gate() {
         Gate::Reached(at) => at,
         Gate::Closed | Gate::Open => None,
     };
     let window = windows::next_opening(&state.rollout().policy.windows, now);
-    retries.chain(gate).chain(window).filter(|at| *at > now).min()
+    [retry, gate, window].into_iter().flatten().filter(|at| *at > now).min()
 }
 
 /// Why what could be begun is not, by host or step, the first `most` of them.
 pub fn waiting(state: &RunState, now: Timestamp, most: usize) -> Vec<(String, Wait)> {
-    let view = View { state, now, in_use: InUse::of(state) };
+    let view = View { state, now };
     let steps = active(state).flat_map(|(_, host)| host.ready()).filter_map(|step| {
         let wait = view.start(step).err()?;
         Some((step.step.id.to_string(), wait))
@@ -203,13 +197,16 @@ fn backoff(first: i64, times: u32, most: i64) -> SignedDuration {
 
 /// Hosts that are begun, or need aftercare, with their plan.
 fn active(state: &RunState) -> impl Iterator<Item = (&PlannedHost, &HostState)> {
-    state.in_order().filter(|(_, host)| matches!(host.phase, HostPhase::Active | HostPhase::Quarantined))
+    let mut places: Vec<usize> =
+        state.index.in_phase(HostPhase::Active).chain(state.index.in_phase(HostPhase::Quarantined)).collect();
+    places.sort_unstable();
+    places.into_iter().filter_map(|place| state.at(place))
 }
 
 /// Hosts whose step failed for good. One that was not disabled by us was not touched: it is left alone.
 fn failures(state: &RunState) -> Vec<Decision> {
     let mut decisions = Vec::new();
-    for (planned, host) in active(state).filter(|(_, host)| host.phase == HostPhase::Active) {
+    for (planned, host) in state.index.failed().filter_map(|place| state.at(place)) {
         let failed = host.steps().find_map(|step| match &step.status {
             StepStatus::Failed(failure) => Some((step, failure)),
             StepStatus::Pending
@@ -227,7 +224,7 @@ fn failures(state: &RunState) -> Vec<Decision> {
             } else {
                 Decision::Quarantine { host, step: step.step.id.clone(), reason }
             });
-        } else if host.rounds() > MAX_ROUNDS {
+        } else if host.has_too_many_rounds() {
             decisions.push(Decision::Quarantine {
                 host: planned.host.clone(),
                 step: StepId::of(&planned.host, StepKind::Resolve.name()),
@@ -247,7 +244,8 @@ fn out_of_hand(state: &RunState, now: Timestamp) -> Option<Decision> {
     if let Some(drift) = state.drift() {
         return Some(Decision::Pause { cause: PauseCause::Drift, reason: drift.to_owned() });
     }
-    active(state).flat_map(|(_, host)| host.steps()).find_map(|step| match &step.status {
+    let refused = state.index.refused().filter_map(|place| state.at(place));
+    refused.flat_map(|(_, host)| host.steps()).find_map(|step| match &step.status {
         StepStatus::Retrying { at, failure, .. }
             if *at > now && failure.scope == FaultScope::ControlPlane && failure.class == ErrorClass::NeedsOperator =>
         {
@@ -267,8 +265,8 @@ fn budget(state: &RunState) -> Option<Decision> {
     if *state.status() != RunStatus::Running || state.unacknowledged_failures() == 0 {
         return None;
     }
-    let failed: Vec<&PlannedHost> =
-        state.in_order().filter(|(_, host)| host.phase == HostPhase::Quarantined).map(|(planned, _)| planned).collect();
+    let failed = state.index.in_phase(HostPhase::Quarantined).filter_map(|place| state.at(place));
+    let failed: Vec<&PlannedHost> = failed.map(|(planned, _)| planned).collect();
     let budget = &state.rollout().policy.failure_budget;
     let zone = failed.iter().find_map(|host| {
         let zone = host.zone.as_ref()?;
@@ -287,24 +285,18 @@ fn budget(state: &RunState) -> Option<Decision> {
     Some(Decision::Pause { cause: PauseCause::FailureBudget, reason })
 }
 
-/// The state at one time, with what is in use of each limit.
+/// The state at one time.
 struct View<'a> {
     state: &'a RunState,
     now: Timestamp,
-    in_use: InUse,
 }
 
 impl View<'_> {
     /// Steps that may start: all that book nothing, or one move.
     fn steps(&self) -> Vec<Decision> {
-        let mut moves: Vec<&StepState> = Vec::new();
         let mut starts = Vec::new();
-        for step in active(self.state).flat_map(|(_, host)| host.ready()) {
-            if step.step.kind == StepKind::Move {
-                moves.push(step);
-            } else if let Ok(start) = self.start(step) {
-                starts.push(start);
-            }
+        for place in self.state.index.with_steps() {
+            starts.extend(self.ready(place, |pulse| &pulse.steps).filter_map(|step| self.start(step).ok()));
         }
         if self.state.sick_since().is_some() {
             starts.truncate(1);
@@ -312,11 +304,29 @@ impl View<'_> {
         if !starts.is_empty() {
             return starts;
         }
+        let limits = self.state.limits();
+        if self.state.index.in_use().has_all_migrations(limits) {
+            return Vec::new();
+        }
+        let mut moves: Vec<&StepState> = Vec::new();
+        for place in self.state.index.with_moves() {
+            let may_leave = |pulse: &Pulse| pulse.moving.len() < limits.migrations_per_source;
+            if self.state.index.pulse(place).is_some_and(may_leave) {
+                moves.extend(self.ready(place, |pulse| &pulse.moves));
+            }
+        }
         // The biggest first: what is copied longest ends the drain.
         moves.sort_by_key(|step| {
             std::cmp::Reverse(step.leaving.as_ref().map(|instance| instance.resources.memory_mb()))
         });
         moves.into_iter().find_map(|step| self.start(step).ok()).into_iter().collect()
+    }
+
+    /// Ready steps of one host.
+    fn ready(&self, place: usize, which: fn(&Pulse) -> &Vec<usize>) -> impl Iterator<Item = &StepState> {
+        let host = self.state.at(place).map(|(_, host)| host);
+        let steps = self.state.index.pulse(place).map(which);
+        steps.into_iter().flatten().filter_map(move |step| host?.step_at(*step))
     }
 
     /// The start of one ready step, or why it waits.
@@ -328,8 +338,9 @@ impl View<'_> {
             return Err(Wait::Retry(at));
         }
         let (target, because) = if step.step.kind == StepKind::Move {
-            self.in_use.admits_source(&step.step.host, self.state.limits()).map_err(Wait::Limit)?;
-            let (target, because) = room::target_of(self.state, step, &self.in_use)?;
+            let in_use = self.state.index.in_use();
+            in_use.admits_source(&step.step.host, self.state.limits()).map_err(Wait::Limit)?;
+            let (target, because) = room::target_of(self.state, step, in_use)?;
             (Some(target), because)
         } else {
             (None, None)
@@ -363,9 +374,7 @@ impl View<'_> {
         }
         if self.state.sick_since().is_some() {
             // One step at a time finds out whether the control plane is well again.
-            let asks = |step: &StepState| step.is_running() && step.excused > 0;
-            let asking = active(self.state).flat_map(|(_, host)| host.steps()).any(asks);
-            if asking || !matches!(step.status, StepStatus::Retrying { .. }) {
+            if self.state.index.is_asking() || !matches!(step.status, StepStatus::Retrying { .. }) {
                 return Err(Wait::ControlPlane);
             }
         }
@@ -395,11 +404,12 @@ impl View<'_> {
 
     /// The next host to begin.
     fn host(&self) -> Option<Decision> {
-        if self.state.sick_since().is_some() || self.in_use.region_is_full(self.state.limits(), self.state.region_size)
-        {
+        let index = &self.state.index;
+        let is_full = || index.in_use().region_is_full(self.state.limits(), self.state.region_size);
+        if self.state.sick_since().is_some() || is_full() {
             return None;
         }
-        let waiting = self.state.in_order().filter(|(_, host)| host.phase == HostPhase::Waiting);
+        let waiting = index.in_phase(HostPhase::Waiting).filter_map(|place| self.state.at(place));
         let first = waiting.take(LOOKAHEAD).find(|(planned, _)| self.admit(planned).is_ok());
         first.map(|(planned, _)| Decision::Start {
             step: StepId::of(&planned.host, StepKind::Identify.name()),
@@ -429,7 +439,7 @@ impl View<'_> {
         if !windows::admit(&self.state.rollout().policy.windows, self.now, planned.finish_s - planned.start_s) {
             return Err(Wait::Window);
         }
-        self.in_use.admits_host(planned, self.state).map_err(Wait::Limit)?;
+        self.state.index.in_use().admits_host(planned, self.state).map_err(Wait::Limit)?;
         room::for_host(self.state, planned).map_err(Wait::Room)
     }
 
@@ -451,8 +461,7 @@ impl View<'_> {
             RunStatus::Running => {}
         }
         self.stuck_host().or_else(|| {
-            let open =
-                self.state.in_order().any(|(_, host)| matches!(host.phase, HostPhase::Waiting | HostPhase::Active));
+            let open = self.state.count(HostPhase::Waiting) + self.state.count(HostPhase::Active) > 0;
             let outcome =
                 if self.state.count(HostPhase::Quarantined) > 0 { Outcome::DoneWithFailures } else { Outcome::Done };
             (!open).then_some(Decision::End(outcome))
@@ -484,7 +493,7 @@ impl View<'_> {
                 }
             }
         }
-        let waiting = self.state.in_order().filter(|(_, host)| host.phase == HostPhase::Waiting);
+        let waiting = self.state.index.in_phase(HostPhase::Waiting).filter_map(|place| self.state.at(place));
         for (planned, _) in waiting {
             match self.admit(planned) {
                 Err(Wait::Room(refusal)) => {

@@ -1,6 +1,7 @@
 //! The fold: what a run's events say, by one transition function, live and on replay.
 
 mod fold;
+mod index;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use super::host::{HostPhase, HostState, StepState};
 use crate::model::{HostName, InstanceId, Limits, Region, RunId, StepId, ZoneName};
 use crate::plan::placement::Occupancy;
 use crate::plan::{PlannedHost, Rollout};
+pub(super) use index::{Index, Pulse};
 
 /// An event that cannot follow what came before it: a damaged journal, or a bug.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +74,7 @@ pub struct RunState {
     hosts: BTreeMap<HostName, HostState>,
     planned: BTreeMap<HostName, usize>,
     occupancy: Occupancy,
+    pub(super) index: Index,
     pub(super) zone_sizes: BTreeMap<ZoneName, usize>,
     pub(super) rack_sizes: BTreeMap<String, usize>,
     pub(super) aggregates: BTreeMap<HostName, Vec<String>>,
@@ -123,6 +126,7 @@ impl RunState {
             hosts: rollout.hosts.iter().map(waiting).collect(),
             planned: rollout.hosts.iter().enumerate().map(|(index, host)| (host.host.clone(), index)).collect(),
             occupancy,
+            index: Index::of(rollout.hosts.len()),
             zone_sizes,
             rack_sizes,
             aggregates,
@@ -177,6 +181,12 @@ impl RunState {
     /// Planned hosts in order, each with its state.
     pub fn in_order(&self) -> impl Iterator<Item = (&PlannedHost, &HostState)> {
         self.rollout.hosts.iter().filter_map(|planned| Some((planned, self.hosts.get(&planned.host)?)))
+    }
+
+    /// The host at a place in the rollout, with its state.
+    pub(super) fn at(&self, place: usize) -> Option<(&PlannedHost, &HostState)> {
+        let planned = self.rollout.hosts.get(place)?;
+        Some((planned, self.hosts.get(&planned.host)?))
     }
 
     /// A planned host.
@@ -257,7 +267,7 @@ impl RunState {
 
     /// Hosts in a phase.
     pub fn count(&self, phase: HostPhase) -> usize {
-        self.hosts.values().filter(|host| host.phase == phase).count()
+        self.index.count(phase)
     }
 
     /// Quarantined hosts that nobody has acknowledged by letting the run continue.
@@ -267,7 +277,7 @@ impl RunState {
 
     /// Whether a runner has any step.
     pub fn is_busy(&self) -> bool {
-        self.hosts.values().any(HostState::is_busy)
+        self.index.is_busy()
     }
 
     /// Moves in flight: instance, from, to.
@@ -276,6 +286,16 @@ impl RunState {
             let instance = step.step.instance?;
             Some((instance, &step.step.host, step.target.as_ref()))
         })
+    }
+
+    /// Takes note of a host that an event has changed.
+    fn refresh(&mut self, host: &HostName) {
+        let place = self.planned.get(host).copied();
+        let planned = place.and_then(|place| self.rollout.hosts.get(place));
+        if let (Some(place), Some(planned), Some(state)) = (place, planned, self.hosts.get(host)) {
+            let aggregates = self.aggregates.get(host).map_or(&[][..], Vec::as_slice);
+            self.index.refresh(place, planned, state, aggregates);
+        }
     }
 }
 

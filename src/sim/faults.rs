@@ -20,6 +20,18 @@ pub struct Faults {
     pub incidents: Vec<Incident>,
     /// What happens by chance.
     pub chance: Chances,
+    /// What tenants do meanwhile.
+    pub tenants: Churn,
+}
+
+/// How much tenants create and delete, as shares of the instances that there are at the beginning.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Churn {
+    /// Instances created in a day.
+    pub created_per_day: Percent,
+    /// Instances deleted in a day.
+    pub deleted_per_day: Percent,
 }
 
 /// Makes live migrations fail.

@@ -15,3 +15,4 @@ pub mod world;
 pub use ports::{SimClock, SimCloud, SimRegion, SimShell};
 pub use remote::SimRemoteShell;
 pub use scenario::Scenario;
+pub use texts::NOVA_CONF_HOST_MODEL;

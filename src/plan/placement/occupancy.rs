@@ -123,6 +123,11 @@ impl Occupancy {
         Some(&self.layout.domains()[self.layout.domain_of(number) as usize].label)
     }
 
+    /// The domain of `host` by number: hosts of two domains share no room.
+    pub(crate) fn domain_number(&self, host: &HostName) -> Option<u32> {
+        self.layout.host(host).map(|number| self.layout.domain_of(number))
+    }
+
     /// How often room appeared in the domain of `host`. While this stands still, what found no room finds none.
     pub fn room_appeared(&self, host: &HostName) -> u64 {
         self.layout.host(host).map_or(0, |number| self.appeared[self.layout.domain_of(number) as usize])

@@ -19,9 +19,43 @@ impl RunState {
         if event.seq != self.seq + 1 {
             return Err(illegal(format!("event {} was expected", self.seq + 1)));
         }
-        self.fold(event).map_err(illegal)?;
+        let folded = self.fold(event);
+        self.note(&event.kind);
+        folded.map_err(illegal)?;
         self.seq = event.seq;
         Ok(())
+    }
+
+    /// Brings the index up to what an event has changed.
+    fn note(&mut self, kind: &EventKind) {
+        match kind {
+            EventKind::StepStarted { step, .. }
+            | EventKind::StepSucceeded { step, .. }
+            | EventKind::StepFailed { step, .. } => self.refresh(&host_of(step)),
+            EventKind::HostQuarantined { host, .. }
+            | EventKind::HostSkipped { host, .. }
+            | EventKind::HostReleased { host }
+            | EventKind::HostRetried { host } => self.refresh(host),
+            // What waits for another attempt need not wait longer.
+            EventKind::RunContinued { .. } => {
+                let phases = [HostPhase::Active, HostPhase::Quarantined];
+                let places = phases.into_iter().flat_map(|phase| self.index.in_phase(phase)).collect::<Vec<_>>();
+                for place in places {
+                    if let Some(host) = self.rollout.hosts.get(place).map(|planned| planned.host.clone()) {
+                        self.refresh(&host);
+                    }
+                }
+            }
+            EventKind::RunStarted { .. }
+            | EventKind::RunResumed { .. }
+            | EventKind::StepIntended { .. }
+            | EventKind::GateReached { .. }
+            | EventKind::GateOpened { .. }
+            | EventKind::RunPaused { .. }
+            | EventKind::StopRequested { .. }
+            | EventKind::LimitsChanged { .. }
+            | EventKind::RunEnded { .. } => {}
+        }
     }
 
     fn fold(&mut self, event: &Event) -> Result<(), String> {
@@ -253,7 +287,9 @@ impl RunState {
     /// The control plane counts as sick until a step that it failed has tried again: with none left, another one has to
     /// find out.
     fn forget_sickness_that_nobody_asks_about(&mut self) {
-        let active = self.hosts.values().filter(|host| host.phase == HostPhase::Active);
+        // The index does not know of this event yet; the host that it is about is quarantined by now.
+        let active = self.index.in_phase(HostPhase::Active).filter_map(|place| self.at(place));
+        let active = active.map(|(_, host)| host).filter(|host| host.phase == HostPhase::Active);
         let asks = |step: &StepState| match &step.status {
             StepStatus::Running { .. } => step.excused > 0,
             StepStatus::Retrying { failure, .. } => failure.scope == FaultScope::ControlPlane,

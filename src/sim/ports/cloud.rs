@@ -1,6 +1,6 @@
 //! [`Cloud`] of a simulated region, in-process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,11 +13,11 @@ use crate::cloud::{
     Hypervisor, InstanceAction, InstanceActionEvent, Migration, MigrationKind, MigrationProgress, MigrationStatus,
     MigrationsQuery, Placement, PowerState, Provider, Server, ServerGroup, ServersQuery,
 };
-use crate::model::{Flavor, HostName, InstanceId, RequestId, Service, ServiceId, ServiceStatus};
+use crate::model::{Flavor, GroupId, HostName, InstanceId, RequestId, Service, ServiceId, ServiceStatus};
 use crate::sim::faults::ApiFault;
 use crate::sim::world::{
-    Activity, Caller, Power, Record, RecordKind, RecordStatus, Refusal, RefusalKind, ServiceChange, SimHost, SimServer,
-    World,
+    Activity, Caller, Power, Record, RecordKind, RecordStatus, Refusal, RefusalKind, ServiceChange, SimGroup, SimHost,
+    SimServer, World,
 };
 
 /// How long a request waits for an answer that does not come.
@@ -180,6 +180,10 @@ impl Compute for SimCloud {
         self.read("services", |world| world.hosts().map(|host| service_of(world, host)).collect()).await
     }
 
+    async fn service(&self, host: &HostName) -> CloudResult<Option<ComputeService>> {
+        self.read("services", |world| world.host(host).map(|host| service_of(world, host))).await
+    }
+
     async fn disable_service(&self, id: &ServiceId, reason: &str) -> CloudResult<Accepted> {
         let change = ServiceChange {
             status: Some(ServiceStatus::Disabled),
@@ -225,14 +229,16 @@ impl Compute for SimCloud {
     }
 
     async fn server_groups(&self) -> CloudResult<Vec<ServerGroup>> {
-        let all = |world: &World| {
-            let group = |group: &crate::sim::world::SimGroup| ServerGroup {
-                group: group.group.clone(),
-                members: group.members.iter().copied().collect(),
-            };
-            world.groups().map(group).collect()
+        self.read("server_groups", |world| world.groups().map(group_of).collect()).await
+    }
+
+    async fn groups_of(&self, instances: &[InstanceId]) -> CloudResult<Vec<ServerGroup>> {
+        let some = |world: &World| {
+            let named = instances.iter().filter_map(|id| world.server(*id).ok()?.group.as_ref());
+            let named: BTreeSet<&GroupId> = named.collect();
+            named.into_iter().filter_map(|id| world.group(id)).map(group_of).collect()
         };
-        self.read("server_groups", all).await
+        self.read("server_groups", some).await
     }
 
     async fn servers(&self, query: &ServersQuery) -> CloudResult<Vec<Server>> {
@@ -353,6 +359,10 @@ impl Placement for SimCloud {
         };
         self.call(Repeat::Safe, "allocations", provider, list).await
     }
+}
+
+fn group_of(group: &SimGroup) -> ServerGroup {
+    ServerGroup { group: group.group.clone(), members: group.members.iter().copied().collect() }
 }
 
 fn service_of(world: &World, host: &SimHost) -> ComputeService {

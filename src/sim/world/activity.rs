@@ -79,7 +79,7 @@ impl World {
                 events: Vec::new(),
             });
         }
-        self.record_change(format!("{action} {id}"));
+        self.record_change(|| format!("{action} {id}"));
         request
     }
 

@@ -30,6 +30,8 @@ pub(super) enum Happening {
     HostUp { host: HostName },
     /// An incident of the scenario.
     Incident { index: usize },
+    /// A tenant creates or deletes an instance.
+    Tenant,
 }
 
 /// A migration that was accepted and has no record yet.

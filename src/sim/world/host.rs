@@ -125,9 +125,10 @@ impl SimHost {
 
     /// Whether `resources` fit beside what is allocated.
     pub(super) fn has_room(&self, resources: &Resources) -> bool {
-        let mut wanted = self.used();
-        wanted.add(resources);
-        resources.iter().all(|(class, _)| wanted.get(class) <= self.allocatable().get(class))
+        resources.iter().all(|(class, amount)| {
+            let used: u64 = self.allocations.values().map(|held| held.get(class)).sum();
+            used + amount <= self.inventory.get(class).map_or(0, Capacity::allocatable)
+        })
     }
 }
 
@@ -159,9 +160,24 @@ impl World {
             departed: BTreeMap::new(),
             inbox: VecDeque::new(),
         };
-        self.host_of_provider.insert(host.provider, name.clone());
-        self.host_of_service.insert(host.service.id, name.clone());
         self.hosts.insert(name.clone(), host);
+        self.index_host(name);
+    }
+
+    /// Finds a host by its provider and its service from here on; called again when a scenario has changed their ids.
+    pub fn index_host(&mut self, name: &HostName) {
+        if let Some(host) = self.hosts.get(name) {
+            self.host_of_provider.insert(host.provider, name.clone());
+            self.host_of_service.insert(host.service.id, name.clone());
+        }
+    }
+
+    /// nova-compute of a host has not reported for long, and does not.
+    pub fn silence(&mut self, name: &HostName) {
+        let long_ago = self.now.checked_sub(self.timing.service_down.get() * 2).unwrap_or(Timestamp::UNIX_EPOCH);
+        if let Some(host) = self.hosts.get_mut(name) {
+            host.compute.die_at(long_ago);
+        }
     }
 
     /// A host for changes that a scenario makes before time begins; rooms outside `sim` only read hosts.

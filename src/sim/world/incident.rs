@@ -12,6 +12,7 @@ impl World {
     pub fn set_faults(&mut self, faults: Faults) {
         self.faults = faults;
         self.trigger(&When::Start);
+        self.tenants_begin();
     }
 
     /// Plans the incidents that wait for `when`; each happens once.
@@ -65,7 +66,7 @@ impl World {
                 }
             }
             What::PowerCut(host) => {
-                self.record_change(format!("{host}: power cut"));
+                self.record_change(|| format!("{host}: power cut"));
                 self.host_down(&host);
             }
             What::ControlPlaneDown(span) => self.api_down_until = Some(later(self.now, span.get())),
@@ -103,7 +104,7 @@ impl World {
     fn by_somebody(&mut self, host: &HostName, status: ServiceStatus) {
         let Some(id) = self.hosts.get(host).map(|host| host.service.id.to_string()) else { return };
         let disabled_reason = (status == ServiceStatus::Disabled).then(|| "maintenance by somebody else".to_owned());
-        self.record_change(format!("{host}: somebody else sets its service"));
+        self.record_change(|| format!("{host}: somebody else sets its service"));
         drop(self.update_service(&id, &ServiceChange { status: Some(status), disabled_reason, forced_down: None }));
     }
 

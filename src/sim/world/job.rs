@@ -80,7 +80,7 @@ impl World {
         if let Some(host) = self.hosts.get_mut(name) {
             host.machine.jobs.insert(unit.clone(), job);
         }
-        self.record_change(format!("{name}: job {unit}"));
+        self.record_change(|| format!("{name}: job {unit}"));
         let ends = later(self.now, if timed_out { limit } else { takes });
         self.agenda.plan(ends, Happening::JobEnds { host: name.clone(), unit: unit.clone(), boot });
         Ok(())

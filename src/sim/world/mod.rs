@@ -23,6 +23,7 @@ mod scheduler;
 mod server;
 mod server_tasks;
 mod service;
+mod tenants;
 mod timing;
 
 #[cfg(test)]
@@ -45,11 +46,13 @@ pub use refusal::{Refusal, RefusalKind};
 pub use server::{Power, SimServer, Task, VmState};
 pub use server_tasks::NewServer;
 pub use service::ServiceChange;
+pub use tenants::TenantCounts;
 pub use timing::{PercentRange, Timing};
 
 use super::faults::Faults;
 use crate::model::{Group, GroupId, HostName, InstanceId, RequestId};
 use agenda::{Agenda, Happening};
+use tenants::Tenants;
 
 /// A host aggregate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +116,9 @@ pub struct World {
     agenda: Agenda,
     lost: Vec<LostGuest>,
     changes: Vec<Change>,
+    /// Nothing is kept of what is over.
+    is_forgetful: bool,
+    tenants: Tenants,
     requests: u64,
     commands: u64,
     calls: BTreeMap<&'static str, u64>,
@@ -140,6 +146,8 @@ impl World {
             agenda: Agenda::default(),
             lost: Vec::new(),
             changes: Vec::new(),
+            is_forgetful: false,
+            tenants: Tenants::default(),
             requests: 0,
             commands: 0,
             calls: BTreeMap::new(),
@@ -208,6 +216,11 @@ impl World {
         self.groups.values()
     }
 
+    /// One server group.
+    pub fn group(&self, id: &GroupId) -> Option<&SimGroup> {
+        self.groups.get(id)
+    }
+
     /// Guests that ended because their host went down.
     pub fn lost(&self) -> &[LostGuest] {
         &self.lost
@@ -251,8 +264,16 @@ impl World {
         dice(self.seed, what, key, nth)
     }
 
-    fn record_change(&mut self, what: String) {
-        self.changes.push(Change { at: self.now, what });
+    /// From now on nobody wants to know what was done: a rehearsal of a large region keeps its memory flat.
+    pub fn forget_history(&mut self) {
+        self.is_forgetful = true;
+        self.changes.clear();
+    }
+
+    fn record_change(&mut self, what: impl FnOnce() -> String) {
+        if !self.is_forgetful {
+            self.changes.push(Change { at: self.now, what: what() });
+        }
     }
 
     fn plan(&mut self, after: Duration, happening: Happening) {
@@ -271,6 +292,7 @@ impl World {
             Happening::HostDown { host } => self.host_down(&host),
             Happening::HostUp { host } => self.host_up(&host),
             Happening::Incident { index } => self.incident(index),
+            Happening::Tenant => self.tenant_acts(),
         }
     }
 }

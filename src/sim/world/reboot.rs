@@ -72,10 +72,10 @@ impl World {
     pub fn fence(&mut self, name: &HostName, identity: &HostIdentity, up: bool) -> Result<(), ShellRefusal> {
         let started = self.machine_of(name, identity)?.compute.is_started();
         if up && started {
-            self.record_change(format!("{name}: fence up"));
+            self.record_change(|| format!("{name}: fence up"));
             self.compute_stops(name);
         } else if !up && !started {
-            self.record_change(format!("{name}: fence down"));
+            self.record_change(|| format!("{name}: fence down"));
             self.compute_starts(name);
         }
         Ok(())
@@ -101,7 +101,7 @@ impl World {
         if let Some(host) = self.hosts.get_mut(name) {
             host.machine.standing = Standing::GoingDown;
         }
-        self.record_change(format!("{name}: reboot"));
+        self.record_change(|| format!("{name}: reboot"));
         self.plan(takes, Happening::HostDown { host: name.clone() });
         self.trigger(&When::RebootOrdered(name.clone()));
         Ok(())

@@ -15,10 +15,12 @@ impl World {
         excluded: &BTreeSet<HostName>,
     ) -> Result<HostName, String> {
         // Placement offers no candidate for a host that is disabled or full; the scheduler's own filters say more.
-        let offered: Vec<&SimHost> = self
-            .hosts
-            .values()
-            .filter(|host| requested.is_none_or(|name| host.name == *name))
+        let asked: Vec<&SimHost> = match requested {
+            Some(name) => self.hosts.get(name).into_iter().collect(),
+            None => self.hosts.values().collect(),
+        };
+        let offered: Vec<&SimHost> = asked
+            .into_iter()
             .filter(|host| !host.disabled_trait && host.has_room(&server.resources))
             .filter(|host| server.traits.iter().all(|wanted| host.traits.contains(wanted)))
             .filter(|host| server.pinned_zone.as_ref().is_none_or(|zone| *zone == host.zone))

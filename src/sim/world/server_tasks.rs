@@ -350,10 +350,10 @@ impl World {
     /// How long copying an instance's memory takes.
     pub(super) fn copy_time(&self, resources: &Resources, key: &str, nth: u64) -> Duration {
         let mut dice = self.dice("copy", key, nth);
-        let range = self.timing.dirty_percent;
-        let dirty = rand::Rng::random_range(&mut dice, range.from..=range.to.max(range.from));
+        let dirty = self.timing.dirty_percent.draw(&mut dice);
         let bytes = (resources.memory_mb() << 20).saturating_mul(u64::from(100 + dirty)) / 100;
         let millis = bytes.saturating_mul(1000) / self.timing.bandwidth.get();
+        let millis = millis.saturating_mul(self.timing.copy_percent.draw(&mut dice).into()) / 100;
         self.timing.copy.draw(&mut dice) + Duration::from_millis(millis)
     }
 

@@ -85,6 +85,13 @@ impl ComputeProcess {
         }
     }
 
+    /// Ended at `at`, with its last report.
+    pub(super) fn die_at(&mut self, at: Timestamp) {
+        self.last_report = at;
+        self.state = ComputeState::Stopped;
+        self.epoch += 1;
+    }
+
     pub(super) fn stop(&mut self, now: Timestamp, interval: Duration) {
         self.last_report = self.last_report(now, interval);
         self.state = ComputeState::Stopped;
@@ -158,7 +165,7 @@ impl World {
                 }
             }
         }
-        self.record_change(format!("service {name} {change:?}"));
+        self.record_change(|| format!("service {name} {change:?}"));
         match change.status {
             Some(ServiceStatus::Disabled) => self.trigger(&When::Disabled(name.clone())),
             Some(ServiceStatus::Enabled) => self.trigger(&When::Enabled(name.clone())),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rand::Rng as _;
+use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
 use super::random::Spread;
@@ -45,6 +47,8 @@ pub struct Timing {
     pub bandwidth: Rate,
     /// How much more than its memory an instance's migration copies, in percent: pages are written again.
     pub dirty_percent: PercentRange,
+    /// What an instance's copy takes of the time that its memory and the bandwidth say, in percent.
+    pub copy_percent: PercentRange,
     /// How long the record stays `running` after the server is seen ACTIVE on its host.
     pub record_lag: Spread,
     /// An abort or a roll-back.
@@ -83,6 +87,13 @@ pub struct PercentRange {
     pub to: u32,
 }
 
+impl PercentRange {
+    /// One value; a range of one value draws nothing.
+    pub(super) fn draw(self, dice: &mut StdRng) -> u32 {
+        if self.from >= self.to { self.from } else { dice.random_range(self.from..=self.to) }
+    }
+}
+
 impl Default for Timing {
     fn default() -> Self {
         Self {
@@ -100,6 +111,7 @@ impl Default for Timing {
             copy: Spread::between(millis(1500), millis(4000)),
             bandwidth: Rate::bytes_per_second(1_100_000_000),
             dirty_percent: PercentRange { from: 5, to: 60 },
+            copy_percent: PercentRange { from: 100, to: 100 },
             record_lag: Spread::between(millis(100), millis(1000)),
             roll_back: Spread::between(millis(600), millis(1500)),
             cold: Spread::between(secs(4), secs(8)),

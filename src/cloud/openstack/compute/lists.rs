@@ -59,6 +59,17 @@ pub(super) async fn services(cloud: &OpenStack) -> CloudResult<Vec<ComputeServic
     Ok(answer.services.into_iter().map(service).collect())
 }
 
+/// The nova-compute service of one host. A cell that does not answer is listed by its hosts' names as well.
+pub(super) async fn service_of(cloud: &OpenStack, host: &HostName) -> CloudResult<Option<ComputeService>> {
+    let operation = "show a compute service";
+    let version = cloud.nova.version(operation, SERVICES)?;
+    let query = [("binary", "nova-compute"), ("host", host.as_str())];
+    let call = cloud.nova.get(operation, &["os-services"], &query, version);
+    let answer: Services = cloud.session.send(call).await?.json()?;
+    // An old Nova that knows no filter, or a gateway that drops it, answers with all of them.
+    Ok(answer.services.into_iter().map(service).find(|service| service.host == *host))
+}
+
 fn service(wire: WireService) -> ComputeService {
     let cell_is_down = wire.status == "UNKNOWN";
     ComputeService {

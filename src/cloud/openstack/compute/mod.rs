@@ -67,6 +67,10 @@ impl Compute for OpenStack {
         lists::services(self).await
     }
 
+    async fn service(&self, host: &HostName) -> CloudResult<Option<ComputeService>> {
+        lists::service_of(self, host).await
+    }
+
     async fn disable_service(&self, id: &ServiceId, reason: &str) -> CloudResult<Accepted> {
         let body = json!({"status": "disabled", "disabled_reason": reason});
         self.set_service(format!("disable compute service {id}"), id, body).await

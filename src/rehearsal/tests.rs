@@ -1,0 +1,229 @@
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::*;
+use crate::cloud::{Compute as _, Placement as _, ServersQuery};
+use crate::host::HostShell as _;
+use crate::model::{
+    Digest, HostIdentity, InstanceStatus, Limit, Mark, Percent, Policy, Region, RolloutId, RunId, ServiceStatus, Span,
+};
+use crate::plan::synthetic::{self, Recipe};
+use crate::plan::{PlanInput, Rollout, Scope, plan};
+use crate::run::RunError;
+use crate::sim::faults::{Chances, Churn, Faults, HostFault, HostRule};
+use crate::sim::world::Timing;
+use crate::sim::{SimCloud, SimRegion, SimShell};
+
+fn policy() -> Policy {
+    let mut policy = Policy { settle: Span::seconds(0), ..Policy::default() };
+    policy.limits.hosts = Limit::at_most(2);
+    policy.limits.hosts_per_zone = Limit::at_most(2);
+    policy.canary.soak = Span::seconds(60);
+    policy
+}
+
+/// Hosts with machines of their own in one zone, a quarter of them empty.
+fn region(hosts: usize) -> Region {
+    let recipe = Recipe { hosts, zones: 1, utilisation: 0.3, empty: 0.25, ..Recipe::default() };
+    let mut region = synthetic::region(&recipe, 5);
+    for host in &mut region.hosts {
+        host.identity = HostIdentity {
+            machine_id: Some(format!("machine-{}", host.host)),
+            nova_host: Some(host.host.to_string()),
+            hostname: None,
+        };
+    }
+    region
+}
+
+fn planned(region: &Region, policy: &Policy) -> Rollout {
+    let verdicts = synthetic::all_vulnerable(region);
+    let input = PlanInput {
+        region,
+        verdicts: &verdicts,
+        remedy: &synthetic::remedy(),
+        policy,
+        scope: &Scope::default(),
+        configuration: Digest::new("sha256:none"),
+        seed: 1,
+        now: region.taken_at,
+        id: RolloutId::new(uuid::Uuid::nil()),
+    };
+    plan(&input).unwrap().0
+}
+
+fn order<'a>(rollout: &'a Rollout, region: &'a Region, conditions: &'a Conditions) -> Order<'a> {
+    Order { rollout, region, conditions, seed: 3, runs: 1, threads: 1, poll: Duration::from_secs(2) }
+}
+
+fn with(faults: Faults) -> Conditions {
+    Conditions { faults, ..Level::None.conditions() }
+}
+
+fn percent(share: f64) -> Percent {
+    Percent::new(share).unwrap()
+}
+
+#[test]
+fn without_noise_and_faults_a_rehearsal_lands_on_the_planned_makespan() {
+    let region = region(8);
+    let rollout = planned(&region, &policy());
+    let figures = rehearse(&order(&rollout, &region, &Level::None.conditions()), &|| {}).unwrap();
+    let run = &figures.run[0];
+    assert_eq!((run.outcome, run.hosts.done, run.lost_guests), (End::Done, 8, 0), "{run:?}");
+    assert_eq!(run.moves.done, rollout.certificate.moves);
+    let ratio = run.makespan_s.unwrap() / rollout.certificate.makespan_s;
+    assert!((0.96..1.04).contains(&ratio), "{ratio}");
+    assert!(run.peak_hosts_out <= 2 && run.peak_hosts_out >= 1, "{run:?}");
+    assert_eq!(run.peak_load.len(), 1);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_whatever_the_threads() {
+    let region = region(6);
+    let rollout = planned(&region, &policy());
+    let conditions = Level::Harsh.conditions();
+    let play = |threads, seed| {
+        let order = Order { runs: 3, threads, seed, ..order(&rollout, &region, &conditions) };
+        serde_json::to_string(&rehearse(&order, &|| {}).unwrap()).unwrap()
+    };
+    let one = play(1, 3);
+    assert_eq!(one, play(1, 3));
+    assert_eq!(one, play(3, 3));
+    assert_ne!(one, play(1, 4));
+}
+
+#[test]
+fn each_run_of_a_rehearsal_is_the_one_that_its_seed_gives_alone() {
+    let region = region(6);
+    let rollout = planned(&region, &policy());
+    let conditions = Level::Usual.conditions();
+    let ended = AtomicUsize::new(0);
+    let three = Order { runs: 3, ..order(&rollout, &region, &conditions) };
+    let three = rehearse(&three, &|| {
+        ended.fetch_add(1, Ordering::Relaxed);
+    });
+    let last = Order { seed: 5, ..order(&rollout, &region, &conditions) };
+    assert_eq!(three.unwrap().run[2], rehearse(&last, &|| {}).unwrap().run[0]);
+    assert_eq!(ended.into_inner(), 18);
+}
+
+#[test]
+fn a_host_that_stays_away_is_named_with_its_cause_and_the_rest_goes_on() {
+    let region = region(6);
+    let rollout = planned(&region, &policy());
+    let victim = rollout.hosts.iter().find(|host| !host.canary).unwrap().host.clone();
+    let rule = HostRule { host: victim.clone(), times: None, fault: HostFault::NoReturn };
+    let conditions = with(Faults { hosts: vec![rule], ..Faults::default() });
+    let figures = rehearse(&order(&rollout, &region, &conditions), &|| {}).unwrap();
+    let run = &figures.run[0];
+    assert_eq!((run.outcome, run.hosts.done), (End::DoneWithFailures, 5), "{run:?}");
+    assert_eq!(run.failed.len(), 1);
+    assert_eq!(run.failed[0].host, victim);
+    assert!(run.failed[0].why.contains("did not come back"), "{:?}", run.failed[0]);
+    assert!(run.failed[0].at_s > 1_800.0);
+    assert_eq!((&figures.failed_hosts[0].host, figures.failed_hosts[0].runs), (&victim, 1));
+    assert!(!run.went_well());
+}
+
+#[test]
+fn a_failure_budget_that_is_used_up_pauses_the_run_and_says_so() {
+    let region = region(8);
+    let rollout =
+        planned(&region, &Policy { canary: crate::model::Canary { hosts: 0, ..policy().canary }, ..policy() });
+    let conditions =
+        with(Faults { chance: Chances { old_kernel: percent(100.0), ..Chances::default() }, ..Faults::default() });
+    let figures = rehearse(&order(&rollout, &region, &conditions), &|| {}).unwrap();
+    let run = &figures.run[0];
+    assert_eq!((run.outcome, run.makespan_s), (End::FailureBudget, None), "{run:?}");
+    assert_eq!((figures.failure_budget_hit, figures.makespan_s), (1, None));
+    let pause = run.pause.as_ref().unwrap();
+    assert!(pause.reason.contains("failure_budget"), "{pause:?}");
+    assert!(pause.at_s > 600.0 && pause.at_s < rollout.certificate.makespan_s, "{pause:?}");
+    assert!(run.hosts.open > 0 && run.hosts.failed >= 2, "{:?}", run.hosts);
+}
+
+#[test]
+fn instances_that_tenants_create_meanwhile_are_moved_and_those_they_delete_are_not() {
+    let region = region(6);
+    let rollout = planned(&region, &policy());
+    let day = 86_400.0;
+    // About ten of each while the rollout lasts.
+    let share = percent((1_000.0 * day / rollout.certificate.makespan_s / region.instances.len() as f64).min(100.0));
+    let calm = rehearse(&order(&rollout, &region, &with(Faults::default())), &|| {}).unwrap();
+    let busy = |created_per_day, deleted_per_day| {
+        let conditions = with(Faults { tenants: Churn { created_per_day, deleted_per_day }, ..Faults::default() });
+        rehearse(&order(&rollout, &region, &conditions), &|| {}).unwrap().run.remove(0)
+    };
+    let (created, deleted) = (busy(share, Percent::default()), busy(Percent::default(), share));
+    let moved = |run: &Played| run.moves.done;
+    assert!(created.tenants.created > 0 && created.tenants.deleted == 0, "{:?}", created.tenants);
+    assert!(deleted.tenants.deleted > 0 && deleted.tenants.created == 0, "{:?}", deleted.tenants);
+    assert!(moved(&created) > moved(&calm.run[0]), "{} of {:?}", moved(&created), created.tenants);
+    assert!(moved(&deleted) < moved(&calm.run[0]), "{} of {:?}", moved(&deleted), deleted.tenants);
+    assert_eq!((created.lost_guests, deleted.lost_guests), (0, 0));
+}
+
+#[test]
+fn a_gate_that_waits_for_an_operator_is_approved() {
+    let region = region(4);
+    let mut policy = policy();
+    policy.canary.approve = true;
+    let rollout = planned(&region, &policy);
+    let figures = rehearse(&order(&rollout, &region, &Level::None.conditions()), &|| {}).unwrap();
+    assert_eq!((figures.run[0].outcome, figures.run[0].hosts.done), (End::Done, 4), "{:?}", figures.run[0]);
+}
+
+#[test]
+fn what_the_engine_refuses_in_earnest_it_refuses_in_a_rehearsal() {
+    let mut region = region(4);
+    let rollout = planned(&region, &policy());
+    let other = RunId::new(uuid::Uuid::from_u128(77));
+    region.hosts[0].service.status = ServiceStatus::Disabled;
+    region.hosts[0].service.disabled_reason = Some(Mark::of(other).reason("remedy mds in progress"));
+    let refused = rehearse(&order(&rollout, &region, &Level::None.conditions()), &|| {}).unwrap_err();
+    let RehearsalError::Run { source: RunError::ForeignMark { run, .. }, .. } = refused else { panic!("{refused:?}") };
+    assert_eq!(run, other);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rehearsal_begins_with_what_the_snapshot_says() {
+    let mut snapshot = region(4);
+    let rollout = planned(&snapshot, &policy());
+    snapshot.hosts[1].service.status = ServiceStatus::Disabled;
+    snapshot.hosts[1].service.disabled_reason = Some("broken fan".to_owned());
+    snapshot.hosts[2].service.state = crate::model::ServiceState::Down;
+    snapshot.instances[0].status = InstanceStatus::Paused;
+    snapshot.instances[0].locked = true;
+    let world = stage::world_of(&snapshot, &rollout, 5, &Timing::default(), &Faults::default());
+    assert!(world.changes().is_empty());
+    let shared = SimRegion::new(world, 1.0);
+    let (cloud, shell) = (SimCloud::new(shared.clone()), SimShell::new(shared));
+    let services = cloud.services().await.unwrap();
+    assert_eq!(services.len(), snapshot.hosts.len());
+    for (service, host) in services.iter().zip(&snapshot.hosts) {
+        let (seen, said) = (&service.service, &host.service);
+        assert_eq!((&service.host, seen.state, seen.status), (&host.host, said.state, said.status));
+        assert_eq!(seen.disabled_reason, said.disabled_reason);
+        assert_eq!(cloud.service(&host.host).await.unwrap().as_ref(), Some(service));
+        assert_eq!(shell.identity(&host.host).await.unwrap().machine_id, host.identity.machine_id);
+        assert_eq!(cloud.provider(&host.host).await.unwrap().unwrap().capacity, host.capacity);
+    }
+    let servers = cloud.servers(&ServersQuery::default()).await.unwrap();
+    let ids: BTreeSet<_> = servers.iter().map(|server| server.id).collect();
+    assert_eq!(ids, snapshot.instances.iter().map(|instance| instance.id).collect());
+    let first = servers.iter().find(|server| server.id == snapshot.instances[0].id).unwrap();
+    assert_eq!((&first.status, first.locked), (&InstanceStatus::Paused, true));
+    assert_eq!(first.resources, snapshot.instances[0].resources);
+}
+
+#[test]
+fn quantiles_are_by_nearest_rank() {
+    let of = |values: &[f64]| Quantiles::of(values.iter().copied()).map(|all| [all.min, all.median, all.p95, all.max]);
+    assert_eq!(of(&[]), None);
+    assert_eq!(of(&[7.0]), Some([7.0; 4]));
+    assert_eq!(of(&[3.0, 1.0, 2.0]), Some([1.0, 2.0, 3.0, 3.0]));
+    let hundred: Vec<f64> = (1..=100).map(f64::from).collect();
+    assert_eq!(of(&hundred), Some([1.0, 50.0, 95.0, 100.0]));
+}
