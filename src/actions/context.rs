@@ -103,4 +103,8 @@ pub enum ProgressKind {
 pub trait ProgressSink: Send + Sync {
     /// Reports, without waiting.
     fn report(&self, progress: Progress);
+    /// Whether anybody hears it.
+    fn is_heard(&self) -> bool {
+        true
+    }
 }

@@ -61,5 +61,8 @@ pub(super) fn lasts(cx: &StepContext<'_>, since: Instant, span: Duration) -> boo
 
 /// Tells what the step is doing.
 pub(super) fn doing(cx: &StepContext<'_>, what: impl Into<String>) {
+    if !cx.progress.is_heard() {
+        return;
+    }
     cx.progress.report(Progress { step: cx.step.clone(), kind: ProgressKind::Doing(what.into()) });
 }

@@ -39,6 +39,9 @@ impl Asked<'_> {
 
 /// Tells how far `migration` is; a look that fails costs a figure and nothing else.
 pub(super) async fn report_progress(cx: &StepContext<'_>, server: &Server, migration: u64) {
+    if !cx.progress.is_heard() {
+        return;
+    }
     let listed = cx.cloud.migration_progress(server.id, migration).await.ok().flatten();
     let measured = listed.filter(|progress| progress.memory_total > 0).map(|progress| {
         let copied = progress.memory_total.saturating_sub(progress.memory_remaining);

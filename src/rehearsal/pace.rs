@@ -22,6 +22,9 @@ const MOVE: [f64; 5] = [0.1, 0.2, 0.3, 0.3, 0.1];
 /// their firmware's self-test.
 const HOST: [f64; 3] = [0.2, 0.02, 0.78];
 
+/// How much of the engine's patience a stage of a host takes at most.
+const BEARABLE: f64 = 0.9;
+
 /// No part is shorter, in seconds: a region where nothing takes time is none.
 const SHORTEST: f64 = 0.02;
 
@@ -39,7 +42,12 @@ pub(super) fn timing(policy: &Policy, noise: Percent) -> Timing {
     let of_move = (estimate.per_move.as_seconds() - ENGINE_PER_MOVE).max(0.0);
     let of_host = (estimate.host.as_seconds() - ENGINE_PER_HOST).max(0.0);
     let [record_opens, schedule, prepare, copy, record_lag] = MOVE.map(|share| around(share * of_move));
-    let [update, shut_down, boot] = HOST.map(|share| around(share * of_host));
+    // A stage that is longer than the engine's patience with it would be a failure of the rehearsal's own making.
+    let within = |patience: Span| BEARABLE * patience.as_seconds() / (1.0 + noise.fraction());
+    let [update, shut_down, boot] = HOST.map(|share| share * of_host);
+    let (boot, rest) = (boot.min(within(policy.patience.reboot)), boot - boot.min(within(policy.patience.reboot)));
+    let update = (update + rest).min(within(policy.patience.packages));
+    let [update, shut_down, boot] = [update, shut_down, boot].map(around);
     let (noise, dirty) = (whole(noise.fraction() * 100.0), whole((estimate.dirty_factor - 1.0) * 100.0));
     Timing {
         // The engine counts reports; a first one that comes soon makes hosts alike.
@@ -57,6 +65,8 @@ pub(super) fn timing(policy: &Policy, noise: Percent) -> Timing {
         update,
         shut_down,
         boot,
+        answer: Spread::fixed(Duration::from_millis(40)),
+        shell: Spread::fixed(Duration::from_millis(200)),
         // What the lists of one host add is part of what the engine takes.
         answer_per_server: Span::millis(1),
         ..Timing::default()

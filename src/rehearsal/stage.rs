@@ -59,9 +59,7 @@ fn add_host(world: &mut World, host: &Host, planned: Option<&PlannedHost>, seed:
     if let Some(made) = world.host_mut(&host.host) {
         made.traits = host.traits.iter().filter(|name| *name != "COMPUTE_STATUS_DISABLED").cloned().collect();
         // A snapshot names services by their ids, and so does a rollout made from it.
-        if let Ok(id) = host.service.id.as_str().parse() {
-            made.service.id = id;
-        }
+        made.service.id = host.service.id.clone();
     }
     world.index_host(&host.host);
     if host.service.status == ServiceStatus::Disabled || host.service.forced_down {
@@ -70,9 +68,8 @@ fn add_host(world: &mut World, host: &Host, planned: Option<&PlannedHost>, seed:
             disabled_reason: host.service.disabled_reason.clone(),
             forced_down: Some(host.service.forced_down),
         };
-        // The host was added a moment ago: its service is there, under the id of the snapshot or one of its own.
-        let id = world.host(&host.host).map(|made| made.service.id.to_string()).unwrap_or_default();
-        drop(world.update_service(&id, &change));
+        // The host was added a moment ago: its service is there.
+        drop(world.update_service(host.service.id.as_str(), &change));
     }
     if host.service.state == ServiceState::Down {
         world.silence(&host.host);

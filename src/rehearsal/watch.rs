@@ -161,4 +161,8 @@ impl Observer for Watch<'_> {
     }
 
     fn progress(&mut self, _state: &RunState, _progress: &Progress) {}
+
+    fn wants_progress(&self) -> bool {
+        false
+    }
 }

@@ -14,7 +14,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::event::{Event, EventKind, FaultScope, GateName, Outcome, Runner, StepFailure};
-use super::schedule::{Decision, decide, next_wake, retry_at};
+use super::schedule::{Decision, Memory, next_wake, retry_at};
 use super::state::{Gate, IllegalTransition, RunState};
 use super::step::{Mode, News, Ports, StepTask};
 use super::{control, host::StepStatus};
@@ -37,6 +37,10 @@ pub trait Observer: Send {
     fn event(&mut self, state: &RunState, event: &Event);
     /// A step reports progress.
     fn progress(&mut self, state: &RunState, progress: &Progress);
+    /// Whether progress is shown; where it is not, steps do not ask the cloud for it.
+    fn wants_progress(&self) -> bool {
+        true
+    }
 }
 
 /// What the terminal that runs a run asks of it.
@@ -92,6 +96,7 @@ pub(super) struct Driver<'a> {
     pub runner: Runner,
     pub settings: DriveSettings,
     pub observer: &'a mut dyn Observer,
+    pub memory: Memory,
 }
 
 /// Channels and tasks of steps under way.
@@ -145,7 +150,7 @@ impl Driver<'_> {
     /// Carries out decisions until there is none; the outcome when the run ended.
     async fn advance(&mut self, works: &mut Works) -> Result<Option<Outcome>, DriveError> {
         loop {
-            let decisions = decide(&self.state, self.now());
+            let decisions = self.memory.decide(&self.state, self.now());
             if decisions.is_empty() {
                 if !self.skip_ahead().await? {
                     return Ok(None);
@@ -272,7 +277,8 @@ impl Driver<'_> {
             intended: state.intended,
             poll: self.settings.poll,
         };
-        let (ports, news, progress) = (self.ports.clone(), works.news.clone(), works.progress.clone());
+        let progress = self.observer.wants_progress().then(|| works.progress.clone());
+        let (ports, news) = (self.ports.clone(), works.news.clone());
         let handle = works.tasks.spawn(task.run(ports, news, progress));
         works.held.insert(handle.id(), id.clone());
     }
@@ -334,7 +340,7 @@ impl Driver<'_> {
     /// Sleeps until time alone changes what may be decided.
     fn sleep_until_wake(&self) -> impl Future<Output = ()> + use<> {
         let now = self.now();
-        let wake = next_wake(&self.state, now).map(|at| Duration::try_from(at - now).unwrap_or_default());
+        let wake = self.memory.next_wake().map(|at| Duration::try_from(at - now).unwrap_or_default());
         let wake = wake.map(|wait| self.ports.clock.real(wait));
         async move {
             match wake {

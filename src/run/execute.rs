@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::driver::{DriveError, DriveSettings, Driver, Observer, RunEnd, Steer};
 use super::event::{EventKind, Outcome, Runner};
 use super::host::{HostPhase, HostState};
+use super::schedule::Memory;
 use super::state::{RunState, RunStatus};
 use super::step::{Mode, Ports};
 use crate::cloud::CloudError;
@@ -300,6 +301,7 @@ impl Engine {
             runner: self.runner.clone(),
             settings: self.settings.clone(),
             observer,
+            memory: Memory::default(),
         }
     }
 

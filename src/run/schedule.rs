@@ -142,6 +142,43 @@ pub fn decide(state: &RunState, now: Timestamp) -> Vec<Decision> {
     view.end().into_iter().collect()
 }
 
+/// Remembers that there was nothing to decide, so that the search is made again only when something has changed. A run
+/// hears a hundred times of progress and of intents for each event that lets something begin.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Memory {
+    nothing: Option<Nothing>,
+}
+
+/// There was nothing to decide.
+#[derive(Debug, Clone, Copy)]
+struct Nothing {
+    /// As of so many changes of the state.
+    changes: u64,
+    /// Until this time.
+    until: Option<Timestamp>,
+}
+
+impl Memory {
+    /// As [`decide`], without a search whose outcome is known.
+    pub fn decide(&mut self, state: &RunState, now: Timestamp) -> Vec<Decision> {
+        if let Some(Nothing { changes, until }) = self.nothing
+            && changes == state.changes()
+            && until.is_none_or(|until| now < until)
+        {
+            return Vec::new();
+        }
+        let decisions = decide(state, now);
+        let nothing = || Nothing { changes: state.changes(), until: next_wake(state, now) };
+        self.nothing = decisions.is_empty().then(nothing);
+        decisions
+    }
+
+    /// [`next_wake`] as of the last time that there was nothing to decide; `None` when there never was.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        self.nothing.and_then(|nothing| nothing.until)
+    }
+}
+
 /// When [`decide`] may answer differently though nothing happened; `None` when only an event can change it.
 pub fn next_wake(state: &RunState, now: Timestamp) -> Option<Timestamp> {
     let retry = state.index.next_retry(now);

@@ -70,6 +70,7 @@ pub struct RunState {
     rollout: Arc<Rollout>,
     run: RunId,
     seq: u64,
+    changes: u64,
     status: RunStatus,
     hosts: BTreeMap<HostName, HostState>,
     planned: BTreeMap<HostName, usize>,
@@ -122,6 +123,7 @@ impl RunState {
         Self {
             run,
             seq: 0,
+            changes: 0,
             status: RunStatus::Unbegun,
             hosts: rollout.hosts.iter().map(waiting).collect(),
             planned: rollout.hosts.iter().enumerate().map(|(index, host)| (host.host.clone(), index)).collect(),
@@ -161,6 +163,11 @@ impl RunState {
     /// Number of the last event.
     pub fn seq(&self) -> u64 {
         self.seq
+    }
+
+    /// How many events there were after which something else may begin: all but intents.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Whether the run goes on.

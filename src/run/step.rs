@@ -60,18 +60,24 @@ pub(super) enum News {
     Ended(StepId, Result<StepOutput, StepError>),
 }
 
-/// Sends progress without waiting: what finds no room is dropped.
-pub(super) struct ProgressChannel(pub mpsc::Sender<Progress>);
+/// Sends progress without waiting: what finds no room is dropped. Without a channel nobody hears it.
+pub(super) struct ProgressChannel(pub Option<mpsc::Sender<Progress>>);
 
 impl ProgressSink for ProgressChannel {
     fn report(&self, progress: Progress) {
-        let _ = self.0.try_send(progress);
+        if let Some(channel) = &self.0 {
+            let _ = channel.try_send(progress);
+        }
+    }
+
+    fn is_heard(&self) -> bool {
+        self.0.is_some()
     }
 }
 
 impl StepTask {
     /// Runs the step to its end and tells the owner.
-    pub(super) async fn run(self, ports: Ports, news: mpsc::Sender<News>, progress: mpsc::Sender<Progress>) {
+    pub(super) async fn run(self, ports: Ports, news: mpsc::Sender<News>, progress: Option<mpsc::Sender<Progress>>) {
         let result = self.carry_out(&ports, &news, &ProgressChannel(progress)).await;
         // An owner that is gone has let go of the run; whoever resumes probes first.
         if let Some(result) = result {

@@ -19,9 +19,9 @@ impl RunState {
         if event.seq != self.seq + 1 {
             return Err(illegal(format!("event {} was expected", self.seq + 1)));
         }
-        let folded = self.fold(event);
+        self.fold(event).map_err(illegal)?;
         self.note(&event.kind);
-        folded.map_err(illegal)?;
+        self.changes += u64::from(!matches!(event.kind, EventKind::StepIntended { .. }));
         self.seq = event.seq;
         Ok(())
     }

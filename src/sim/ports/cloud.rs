@@ -370,7 +370,7 @@ fn service_of(world: &World, host: &SimHost) -> ComputeService {
         host: host.name.clone(),
         zone: Some(host.zone.clone()),
         service: Service {
-            id: ServiceId::new(host.service.id.to_string()),
+            id: host.service.id.clone(),
             state: world.service_state(host),
             status: host.service.status,
             disabled_reason: host.service.disabled_reason.clone(),

@@ -66,7 +66,11 @@ impl World {
     /// Begins an action of `id` and returns the request that it belongs to.
     pub(super) fn begin_activity(&mut self, id: InstanceId, action: &'static str, caller: Caller) -> RequestId {
         let (request, now) = (self.next_request(), self.now);
+        let is_forgetful = self.is_forgetful;
         if let Some(server) = self.servers.get_mut(&id) {
+            if is_forgetful {
+                server.activities.clear();
+            }
             server.updated = now;
             server.activities.push(Activity {
                 action,

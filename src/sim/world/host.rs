@@ -10,7 +10,7 @@ use super::machine::Machine;
 use super::random::Spread;
 use super::service::{ComputeProcess, ServiceRow};
 use super::{World, random};
-use crate::model::{DomainState, HostName, InstanceId, RequestId, Resources, ZoneName};
+use crate::model::{DomainState, HostName, InstanceId, RequestId, Resources, ServiceId, ZoneName};
 
 /// One resource class of a host, as Placement keeps it.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,7 +142,7 @@ impl World {
         machine: Machine,
     ) {
         let mut dice = self.dice("host", name.as_str(), 0);
-        let service = ServiceRow::new(random::uuid(&mut dice), self.now);
+        let service = ServiceRow::new(ServiceId::new(random::uuid(&mut dice).to_string()), self.now);
         let phase = Spread::between(Duration::ZERO, self.timing.report_interval.get()).draw(&mut dice);
         let host = SimHost {
             name: name.clone(),
@@ -168,7 +168,7 @@ impl World {
     pub fn index_host(&mut self, name: &HostName) {
         if let Some(host) = self.hosts.get(name) {
             self.host_of_provider.insert(host.provider, name.clone());
-            self.host_of_service.insert(host.service.id, name.clone());
+            self.host_of_service.insert(host.service.id.clone(), name.clone());
         }
     }
 

@@ -129,6 +129,9 @@ impl World {
             }
         }
         let share = self.faults.chance.api;
+        if share == Percent::default() {
+            return None;
+        }
         let mut dice = self.dice("api", operation, nth);
         (dice.random::<f64>() < share.fraction()).then(|| match dice.random_range(0..6) {
             0 => ApiFault::TooManyRequests,

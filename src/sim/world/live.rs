@@ -370,6 +370,12 @@ impl World {
         };
         self.records.set_status(record.id, status, self.now);
         self.note_event(record.instance, &record.request, ARRIVAL_EVENT, record.target.as_ref(), outcome);
+        if self.is_forgetful
+            && status == RecordStatus::Completed
+            && let Some(server) = self.servers.get_mut(&record.instance)
+        {
+            server.activities = Vec::new();
+        }
         self.start_next(&record.source);
     }
 

@@ -50,7 +50,7 @@ pub use tenants::TenantCounts;
 pub use timing::{PercentRange, Timing};
 
 use super::faults::Faults;
-use crate::model::{Group, GroupId, HostName, InstanceId, RequestId};
+use crate::model::{Group, GroupId, HostName, InstanceId, RequestId, ServiceId};
 use agenda::{Agenda, Happening};
 use tenants::Tenants;
 
@@ -108,7 +108,7 @@ pub struct World {
     faults: Faults,
     hosts: BTreeMap<HostName, SimHost>,
     host_of_provider: BTreeMap<::uuid::Uuid, HostName>,
-    host_of_service: BTreeMap<::uuid::Uuid, HostName>,
+    host_of_service: BTreeMap<ServiceId, HostName>,
     servers: BTreeMap<InstanceId, SimServer>,
     aggregates: Vec<SimAggregate>,
     groups: BTreeMap<GroupId, SimGroup>,
@@ -251,13 +251,15 @@ impl World {
     /// How long the next answer to `operation` takes.
     pub fn answer_time(&self, operation: &str) -> Duration {
         let nth = self.calls.get(operation).copied().unwrap_or(0);
-        self.timing.answer.draw(&mut self.dice("answer", operation, nth))
+        let answer = self.timing.answer;
+        answer.always().unwrap_or_else(|| answer.draw(&mut self.dice("answer", operation, nth)))
     }
 
     /// How long the next command on `host` takes.
     pub fn shell_time(&mut self, host: &HostName) -> Duration {
         self.commands += 1;
-        self.timing.shell.draw(&mut self.dice("shell", host.as_str(), self.commands))
+        let shell = self.timing.shell;
+        shell.always().unwrap_or_else(|| shell.draw(&mut self.dice("shell", host.as_str(), self.commands)))
     }
 
     fn dice(&self, what: &str, key: &str, nth: u64) -> StdRng {

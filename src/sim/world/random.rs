@@ -48,6 +48,11 @@ impl Spread {
         Self { from, to }
     }
 
+    /// The value of a range of one.
+    pub fn always(self) -> Option<Duration> {
+        (self.from >= self.to).then_some(self.from)
+    }
+
     /// One value.
     pub fn draw(self, dice: &mut StdRng) -> Duration {
         if self.from >= self.to { self.from } else { dice.random_range(self.from..=self.to) }

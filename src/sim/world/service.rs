@@ -7,14 +7,14 @@ use uuid::Uuid;
 
 use super::host::SimHost;
 use super::{Refusal, World};
-use crate::model::{HostName, RequestId, ServiceState, ServiceStatus};
+use crate::model::{HostName, RequestId, ServiceId, ServiceState, ServiceStatus};
 use crate::sim::faults::When;
 
 /// A row of Nova's table of services.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceRow {
-    /// Id.
-    pub id: Uuid,
+    /// Id: a UUID, unless a scenario takes it from elsewhere.
+    pub id: ServiceId,
     /// Enabled or disabled.
     pub status: ServiceStatus,
     /// Why it is disabled.
@@ -26,7 +26,7 @@ pub struct ServiceRow {
 }
 
 impl ServiceRow {
-    pub(super) fn new(id: Uuid, now: Timestamp) -> Self {
+    pub(super) fn new(id: ServiceId, now: Timestamp) -> Self {
         Self { id, status: ServiceStatus::Enabled, disabled_reason: None, forced_down: false, touched: now }
     }
 }
@@ -132,14 +132,16 @@ impl World {
     }
 
     /// The host of a service.
-    pub fn service_host(&self, id: Uuid) -> Option<&SimHost> {
-        self.host_of_service.get(&id).and_then(|name| self.hosts.get(name))
+    pub fn service_host(&self, id: &ServiceId) -> Option<&SimHost> {
+        self.host_of_service.get(id).and_then(|name| self.hosts.get(name))
     }
 
     /// `PUT /os-services/{id}`.
     pub fn update_service(&mut self, id: &str, change: &ServiceChange) -> Result<(HostName, RequestId), Refusal> {
-        let uuid: Uuid = id.parse().map_err(|_| Refusal::bad_request(format!("Invalid uuid {id}")))?;
-        let name = self.service_host(uuid).map(|host| host.name.clone());
+        let name = self.service_host(&ServiceId::new(id)).map(|host| host.name.clone());
+        if name.is_none() && id.parse::<Uuid>().is_err() {
+            return Err(Refusal::bad_request(format!("Invalid uuid {id}")));
+        }
         let name = name.ok_or_else(|| Refusal::not_found(format!("Service {id} could not be found.")))?;
         if change.status == Some(ServiceStatus::Enabled) && change.disabled_reason.is_some() {
             return Err(Refusal::bad_request("Specifying 'disabled_reason' with status 'enabled' is invalid."));

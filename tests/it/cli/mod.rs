@@ -6,6 +6,7 @@ mod files;
 mod gateway;
 mod reference;
 mod region;
+mod rehearse;
 mod secrets;
 mod signals;
 mod stand;
