@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fleetmend::model::{Digest, HostIdentity, Limit, Policy, Region, RolloutId};
 use fleetmend::plan::synthetic::{self, Recipe};
-use fleetmend::plan::{PlanInput, Rollout, Scope, plan};
+use fleetmend::plan::{Experience, PlanInput, Rollout, Scope, plan};
 use fleetmend::rehearsal::{End, Level, Order, rehearse};
 
 /// Hosts of a region for each one that may be out at once: 21 of 999.
@@ -100,6 +100,7 @@ fn planned(region: &Region, policy: &Policy) -> Rollout {
         remedy: &synthetic::remedy(),
         policy,
         scope: &Scope::default(),
+        experience: &Experience::default(),
         configuration: Digest::new("sha256:none"),
         seed: SEED,
         now: region.taken_at,

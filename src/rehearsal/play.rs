@@ -11,13 +11,13 @@ use uuid::Uuid;
 use super::conditions::Conditions;
 use super::figures::{Figures, Played};
 use super::journal::Operator;
+use super::pace::{self, Pace};
+use super::stage;
 use super::watch::Watch;
-use super::{pace, stage};
 use crate::clock::Clock as _;
 use crate::model::{Region, RunId};
 use crate::plan::Rollout;
 use crate::run::{DriveSettings, Engine, Ports, RunError, Runner};
-use crate::sim::world::Timing;
 use crate::sim::{SimCloud, SimRegion, SimShell};
 
 /// The run of every rehearsal: nobody else is in its region.
@@ -69,7 +69,7 @@ pub enum RehearsalError {
 /// Rehearses. `ended` is told of each host that has ended in any of the runs.
 pub fn rehearse(order: &Order<'_>, ended: &(dyn Fn() + Sync)) -> Result<Figures, RehearsalError> {
     let rollout = Arc::new(stage::rollout_for(order.rollout));
-    let timing = pace::timing(&rollout.policy, order.conditions.noise);
+    let pace = pace::pace_of(&rollout, order.conditions.noise);
     let runs = order.runs.max(1);
     let next = AtomicUsize::new(0);
     let work = || {
@@ -80,7 +80,7 @@ pub fn rehearse(order: &Order<'_>, ended: &(dyn Fn() + Sync)) -> Result<Figures,
                 return mine;
             }
             let seed = order.seed.wrapping_add(number as u64);
-            mine.push((number, play(order, &rollout, &timing, seed, ended)));
+            mine.push((number, play(order, &rollout, &pace, seed, ended)));
         }
     };
     let mut played: Vec<(usize, Result<Played, RehearsalError>)> = std::thread::scope(|scope| {
@@ -100,14 +100,14 @@ pub fn rehearse(order: &Order<'_>, ended: &(dyn Fn() + Sync)) -> Result<Figures,
 fn play(
     order: &Order<'_>,
     rollout: &Arc<Rollout>,
-    timing: &Timing,
+    pace: &Pace,
     seed: u64,
     ended: &(dyn Fn() + Sync),
 ) -> Result<Played, RehearsalError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.map_err(RehearsalError::Runtime)?;
     runtime.block_on(async {
-        let world = stage::world_of(order.region, rollout, seed, timing, &order.conditions.faults);
+        let world = stage::world_of(order.region, rollout, seed, pace, &order.conditions.faults);
         let region = SimRegion::new(world, 1.0);
         let operator = Arc::new(Operator::patient_until(gives_up_at(rollout, &region), region.clock()));
         let engine = Engine {

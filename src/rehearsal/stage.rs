@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::pace::Pace;
 use crate::config;
 use crate::config::shipped::{REMEDIES, find};
 use crate::model::{Host, HostIdentity, HostName, Instance, Region, ServiceState, ServiceStatus, ZoneName};
@@ -13,7 +14,7 @@ use crate::remedy::Remedy;
 use crate::sim::NOVA_CONF_HOST_MODEL;
 use crate::sim::faults::Faults;
 use crate::sim::world::{
-    Capacity, Machine, NewServer, Os, Processor, ServiceChange, SimAggregate, Timing, World, boot_id, dice, uuid,
+    Capacity, Machine, NewServer, Os, Processor, ServiceChange, SimAggregate, World, boot_id, dice, uuid,
 };
 
 /// The zone of hosts whose zone is unknown: Nova's own default.
@@ -31,8 +32,8 @@ pub(super) fn rollout_for(rollout: &Rollout) -> Rollout {
 }
 
 /// Makes a world of a snapshot, `seed` deciding what is left to chance.
-pub(super) fn world_of(region: &Region, rollout: &Rollout, seed: u64, timing: &Timing, faults: &Faults) -> World {
-    let mut world = World::new(region.region.clone(), seed, region.taken_at, timing.clone());
+pub(super) fn world_of(region: &Region, rollout: &Rollout, seed: u64, pace: &Pace, faults: &Faults) -> World {
+    let mut world = World::new(region.region.clone(), seed, region.taken_at, pace.timing.clone());
     world.forget_history();
     for group in &region.groups {
         world.add_group(group.id.to_string(), group.clone());
@@ -41,6 +42,9 @@ pub(super) fn world_of(region: &Region, rollout: &Rollout, seed: u64, timing: &T
         rollout.hosts.iter().map(|planned| (&planned.host, planned)).collect();
     for host in &region.hosts {
         add_host(&mut world, host, planned.get(&host.host).copied(), seed);
+        if let (Some(percent), Some(made)) = (pace.hosts.get(&host.host), world.host_mut(&host.host)) {
+            made.machine.pace_percent = *percent;
+        }
     }
     add_aggregates(&mut world, region, seed);
     for instance in &region.instances {

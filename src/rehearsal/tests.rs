@@ -9,10 +9,9 @@ use crate::model::{
     Digest, HostIdentity, InstanceStatus, Limit, Mark, Percent, Policy, Region, RolloutId, RunId, ServiceStatus, Span,
 };
 use crate::plan::synthetic::{self, Recipe};
-use crate::plan::{PlanInput, Rollout, Scope, plan};
+use crate::plan::{Experience, PlanInput, Rollout, Scope, plan};
 use crate::run::RunError;
 use crate::sim::faults::{Chances, Churn, Faults, HostFault, HostRule};
-use crate::sim::world::Timing;
 use crate::sim::{SimCloud, SimRegion, SimShell};
 
 fn policy() -> Policy {
@@ -45,6 +44,7 @@ fn planned(region: &Region, policy: &Policy) -> Rollout {
         remedy: &synthetic::remedy(),
         policy,
         scope: &Scope::default(),
+        experience: &Experience::default(),
         configuration: Digest::new("sha256:none"),
         seed: 1,
         now: region.taken_at,
@@ -195,7 +195,8 @@ async fn a_rehearsal_begins_with_what_the_snapshot_says() {
     snapshot.hosts[2].service.state = crate::model::ServiceState::Down;
     snapshot.instances[0].status = InstanceStatus::Paused;
     snapshot.instances[0].locked = true;
-    let world = stage::world_of(&snapshot, &rollout, 5, &Timing::default(), &Faults::default());
+    let pace = pace::pace_of(&rollout, Percent::default());
+    let world = stage::world_of(&snapshot, &rollout, 5, &pace, &Faults::default());
     assert!(world.changes().is_empty());
     let shared = SimRegion::new(world, 1.0);
     let (cloud, shell) = (SimCloud::new(shared.clone()), SimShell::new(shared));

@@ -69,9 +69,10 @@ impl World {
         let mut dice = self.dice("job", name.as_str(), nth);
         let (takes, fault) = match work {
             Work::Stage(_) => (self.timing.stage.draw(&mut dice), None),
-            Work::Update(packages) => {
-                (self.timing.update.draw(&mut dice), self.job_fault(name, packages.first().map(String::as_str)))
-            }
+            Work::Update(packages) => (
+                host.machine.at_its_pace(self.timing.update.draw(&mut dice)),
+                self.job_fault(name, packages.first().map(String::as_str)),
+            ),
             Work::AddCpuFlags(_) => (Duration::from_millis(200), None),
         };
         let hangs = matches!(fault, Some((JobFault::Hang, _)));

@@ -1,6 +1,7 @@
 //! The machine below a compute host: its identity, packages, kernel, microcode, boots and files.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -152,6 +153,8 @@ pub struct Machine {
     pub boot: CurrentBoot,
     /// The kernel that the next boot takes.
     pub default_kernel: &'static str,
+    /// What its updates and reboots take of what they take elsewhere, in percent.
+    pub pace_percent: u32,
     /// How often it was booted since the region began.
     pub reboots: u32,
     /// Transient units by name; a reboot forgets them.
@@ -180,6 +183,7 @@ impl Machine {
             nova_conf_backups: Vec::new(),
             boot: CurrentBoot { id: boot_id, at, kernel: os.kernels().0, microcode: MICROCODE.0 },
             default_kernel: os.kernels().0,
+            pace_percent: 100,
             reboots: 0,
             jobs: BTreeMap::new(),
             standing: Standing::Up,
@@ -240,6 +244,11 @@ impl Machine {
     /// Whether guests can get `md-clear`.
     pub fn offers_md_clear(&self) -> bool {
         self.has_md_clear() && self.kernel_has_fix() && self.is_updated(Role::Qemu) && self.is_updated(Role::Libvirt)
+    }
+
+    /// A duration at its own pace.
+    pub(super) fn at_its_pace(&self, usual: Duration) -> Duration {
+        usual * self.pace_percent / 100
     }
 
     /// Whether it runs and answers, orders to reboot aside.

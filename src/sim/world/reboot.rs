@@ -129,7 +129,9 @@ impl World {
             domain.state = DomainState::ShutOff;
         }
         self.lost.extend(lost.into_iter().map(|instance| LostGuest { host: name.clone(), instance, at: now }));
+        let pace = self.hosts.get(name).map_or(100, |host| host.machine.pace_percent);
         let mut takes = self.timing.boot.draw(&mut self.dice("boot", name.as_str(), nth));
+        takes = takes * pace / 100;
         match fault {
             Some(HostFault::NoReturn) => return,
             Some(HostFault::Late(by)) => takes += by.get(),
