@@ -153,7 +153,8 @@ fn instances_that_tenants_create_meanwhile_are_moved_and_those_they_delete_are_n
     let calm = rehearse(&order(&rollout, &region, &with(Faults::default())), &|| {}).unwrap();
     let busy = |created_per_day, deleted_per_day| {
         let conditions = with(Faults { tenants: Churn { created_per_day, deleted_per_day }, ..Faults::default() });
-        rehearse(&order(&rollout, &region, &conditions), &|| {}).unwrap().run.remove(0)
+        let order = Order { poll: Duration::from_secs(30), ..order(&rollout, &region, &conditions) };
+        rehearse(&order, &|| {}).unwrap().run.remove(0)
     };
     let (created, deleted) = (busy(share, Percent::default()), busy(Percent::default(), share));
     let moved = |run: &Played| run.moves.done;
