@@ -10,6 +10,7 @@ use super::session::Session;
 use super::suggest::closest;
 use super::{files, ports, store};
 use crate::cloud::Cloud;
+use crate::config::Configuration;
 use crate::host::HostShell;
 use crate::inventory::{self, Order, Progress};
 use crate::model::{HostName, Region};
@@ -37,7 +38,7 @@ pub async fn take(session: &Session, packages: &[String], with_hosts: bool) -> R
     let configuration = session.configuration()?;
     let cloud = ports::cloud(session, &configuration).await?;
     let shell = if with_hosts { Some(ports::shell(session, &configuration)?) } else { None };
-    snapshot(cloud.as_ref(), shell.as_deref(), packages, configuration.ssh.parallel, Timestamp::now()).await
+    snapshot(cloud.as_ref(), shell.as_deref(), packages, &configuration, Timestamp::now()).await
 }
 
 /// Takes a snapshot through ports that are open.
@@ -45,10 +46,11 @@ pub async fn snapshot(
     cloud: &dyn Cloud,
     shell: Option<&dyn HostShell>,
     packages: &[String],
-    parallel: usize,
+    configuration: &Configuration,
     taken_at: Timestamp,
 ) -> Result<Region, CommandError> {
-    let order = Order { cloud, shell, packages, parallel, taken_at };
+    let (parallel, rack_keys) = (configuration.ssh.parallel, configuration.rack_keys.as_slice());
+    let order = Order { cloud, shell, packages, parallel, rack_keys, taken_at };
     let told = |progress: Progress| match progress {
         Progress::Listed(list, number) => tracing::info!("{list:?}: {number}"),
         Progress::Allocations(done, of) => tracing::debug!("allocations of {done} of {of} providers"),

@@ -103,7 +103,7 @@ pub fn begin(args: &RunArgs, session: &Session) -> Result<Exit, CommandError> {
         let ports = open_ports(session, &configuration).await?;
         region::check_same(&rollout, ports.cloud.region())?;
         // Facts of hosts are not asked for again: each step looks for itself before it changes anything.
-        let region = region::snapshot(ports.cloud.as_ref(), None, &[], 1, ports.clock.now()).await?;
+        let region = region::snapshot(ports.cloud.as_ref(), None, &[], &configuration, ports.clock.now()).await?;
         for difference in super::diff::refuse_stale(&rollout, &region, args.engine.take_over)? {
             tell(format!("{} {}\n", session.err.yellow("changed since it was planned:"), printable(&difference)));
         }

@@ -24,6 +24,8 @@ pub struct Configuration {
     pub ssh: SshSettings,
     /// The simulated region whose hosts are meant, instead of hosts over ssh.
     pub simulator: Option<Url>,
+    /// Keys of aggregates' metadata that name the rack of their hosts; the first one that is there counts.
+    pub rack_keys: Vec<String>,
     /// Where journals are kept.
     pub state: Option<StateUrl>,
     /// Over every command and setting that reaches a host.
@@ -120,6 +122,8 @@ struct Written {
     #[serde(skip_serializing)]
     reboot: Reboot,
     #[serde(skip_serializing)]
+    inventory: Inventory,
+    #[serde(skip_serializing)]
     state: Option<StateUrl>,
 }
 
@@ -186,6 +190,19 @@ struct Whereabouts {
     address: Option<String>,
     port: Option<u16>,
     user: Option<String>,
+}
+
+/// How the cloud's lists are read.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Inventory {
+    rack_keys: Vec<String>,
+}
+
+impl Default for Inventory {
+    fn default() -> Self {
+        Self { rack_keys: vec!["rack".to_owned()] }
+    }
 }
 
 /// Another way to hosts than ssh.
@@ -267,7 +284,7 @@ fn absolute_paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Stri
 impl From<Written> for Configuration {
     fn from(written: Written) -> Self {
         let digest = digest(&written);
-        let Written { format: _, kind: _, cloud, ssh, exec, hosts, hosts_via, reboot: _, state } = written;
+        let Written { format: _, kind: _, cloud, ssh, exec, hosts, hosts_via, reboot: _, inventory, state } = written;
         let hosts = hosts
             .into_iter()
             .map(|(host, Whereabouts { address, port, user })| (host, HostAddress { address, port, user }))
@@ -285,7 +302,8 @@ impl From<Written> for Configuration {
             hosts,
             ..SshSettings::default()
         };
-        Self { cloud, ssh, simulator: hosts_via.map(|via| via.simulator), state, digest }
+        let simulator = hosts_via.map(|via| via.simulator);
+        Self { cloud, ssh, simulator, rack_keys: inventory.rack_keys, state, digest }
     }
 }
 

@@ -70,6 +70,7 @@ mod tests {
 
     use super::*;
     use crate::config::read_policy;
+    use crate::model::Place;
 
     fn keys(value: &Value) -> Vec<&str> {
         let mut keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
@@ -79,7 +80,10 @@ mod tests {
 
     #[test]
     fn a_schema_knows_the_fields_that_the_reader_knows() {
-        let policy = serde_json::to_value(Policy::default()).unwrap();
+        // What says nothing is not written.
+        let mut policy = Policy { priority: vec![Place::Rack("r1".to_owned())], ..Policy::default() };
+        policy.hosts.spare.insert("a".into());
+        let policy = serde_json::to_value(policy).unwrap();
         let schema = schema(SchemaKind::Policy);
         assert_eq!(keys(&schema["properties"]), keys(&policy));
         assert_eq!(keys(&schema["$defs"]["Limits"]["properties"]), keys(&policy["limits"]));

@@ -12,13 +12,10 @@ use crate::model::{
     RegionKind, Resources,
 };
 
-/// Metadata key of an aggregate that names its hosts' rack.
-const RACK: &str = "rack";
-
 /// Makes a region of what was seen, without the hosts' own facts; and what needs a second look.
-pub(super) fn region(name: &str, taken_at: Timestamp, seen: &Seen) -> (Region, Vec<Doubt>) {
+pub(super) fn region(name: &str, taken_at: Timestamp, rack_keys: &[String], seen: &Seen) -> (Region, Vec<Doubt>) {
     let mut gaps = Vec::new();
-    let around = Around::of(seen);
+    let around = Around::of(rack_keys, seen);
     let mut hosts: Vec<Host> = seen.services.iter().map(|service| host(service, &around, &mut gaps)).collect();
     hosts.sort_by(|a, b| a.host.cmp(&b.host));
 
@@ -68,10 +65,11 @@ struct Around<'a> {
     /// In order of name.
     aggregates: BTreeMap<&'a HostName, Vec<&'a Aggregate>>,
     hypervisors: BTreeMap<&'a HostName, &'a str>,
+    rack_keys: &'a [String],
 }
 
 impl<'a> Around<'a> {
-    fn of(seen: &'a Seen) -> Self {
+    fn of(rack_keys: &'a [String], seen: &'a Seen) -> Self {
         let mut sorted: Vec<&Aggregate> = seen.aggregates.iter().collect();
         sorted.sort_by(|a, b| a.name.cmp(&b.name));
         let mut aggregates: BTreeMap<&HostName, Vec<&Aggregate>> = BTreeMap::new();
@@ -81,7 +79,7 @@ impl<'a> Around<'a> {
             }
         }
         let hypervisors = seen.hypervisors.iter().map(|one| (&one.host, one.kind.as_str())).collect();
-        Self { providers: seen.providers_by_host(), aggregates, hypervisors }
+        Self { providers: seen.providers_by_host(), aggregates, hypervisors, rack_keys }
     }
 }
 
@@ -104,7 +102,7 @@ fn host(service: &ComputeService, around: &Around<'_>, gaps: &mut Vec<Gap>) -> H
     Host {
         host: name.clone(),
         zone: service.zone.clone().or_else(|| aggregates.iter().find_map(|aggregate| aggregate.zone.clone())),
-        rack: aggregates.iter().find_map(|aggregate| aggregate.metadata.get(RACK).cloned()),
+        rack: around.rack_keys.iter().find_map(|key| aggregates.iter().find_map(|one| one.metadata.get(key).cloned())),
         aggregates: aggregates.iter().map(|aggregate| aggregate.name.clone()).collect(),
         traits,
         cell: None,

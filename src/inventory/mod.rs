@@ -25,6 +25,8 @@ pub struct Order<'a> {
     pub packages: &'a [String],
     /// Hosts that are asked at a time; at least one.
     pub parallel: usize,
+    /// Keys of aggregates' metadata that name a rack; the first that an aggregate of a host has counts.
+    pub rack_keys: &'a [String],
     /// The time of the snapshot.
     pub taken_at: Timestamp,
 }
@@ -65,7 +67,7 @@ pub enum List {
 /// When the cloud does not answer a list; what single hosts do not answer is a gap.
 pub async fn take(order: &Order<'_>, progress: &(dyn Fn(Progress) + Sync)) -> CloudResult<Region> {
     let seen = seen::collect(order.cloud, progress).await?;
-    let (mut region, doubts) = compose::region(order.cloud.region(), order.taken_at, &seen);
+    let (mut region, doubts) = compose::region(order.cloud.region(), order.taken_at, order.rack_keys, &seen);
     region.gaps.extend(allocations::confirm(order.cloud, &seen, doubts).await?);
     match order.shell {
         Some(shell) => {

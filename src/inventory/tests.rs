@@ -1,7 +1,7 @@
 //! The whole way through the simulated region's ports, and what disagrees, made by hand.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -24,8 +24,11 @@ use crate::sim::{Scenario, SimCloud, SimRegion, SimShell};
 
 fn silent(_: Progress) {}
 
+/// The configuration's default.
+static RACKS: LazyLock<[String; 1]> = LazyLock::new(|| ["rack".to_owned()]);
+
 fn order<'a>(cloud: &'a dyn Cloud, shell: Option<&'a dyn HostShell>) -> Order<'a> {
-    Order { cloud, shell, packages: &[], parallel: 3, taken_at: Timestamp::UNIX_EPOCH }
+    Order { cloud, shell, packages: &[], parallel: 3, rack_keys: &*RACKS, taken_at: Timestamp::UNIX_EPOCH }
 }
 
 #[tokio::test(start_paused = true)]
@@ -198,6 +201,27 @@ async fn what_placement_holds_on_the_own_host_wins_over_the_flavor() {
     assert_eq!((region.hosts[0].rack.as_deref(), region.hosts[1].rack.as_deref()), (Some("r7"), None));
     assert_eq!(region.hosts[0].traits, ["A", "B"]);
     assert_eq!(region.hosts[0].capacity.get("VCPU"), 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn aggregates_keep_their_metadata_and_configured_keys_of_it_name_racks() {
+    let mut said = Said::two_hosts();
+    let aggregate = |name: &str, host: &str, metadata: &[(&str, &str)]| Aggregate {
+        name: name.to_owned(),
+        zone: None,
+        hosts: vec![HostName::new(host)],
+        metadata: metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+    };
+    said.aggregates = vec![
+        aggregate("b", "c2", &[("row", "w2"), ("filter_tenant_id", "p")]),
+        aggregate("a", "c1", &[("row", "w1"), ("cabinet", "k1")]),
+    ];
+    let keys = ["cabinet", "row"].map(str::to_owned);
+    let region = take(&Order { rack_keys: &keys, ..order(&said, None) }, &silent).await.unwrap();
+    let racks: Vec<Option<&str>> = region.hosts.iter().map(|host| host.rack.as_deref()).collect();
+    assert_eq!(racks, [Some("k1"), Some("w2")]);
+    assert_eq!(region.aggregates.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(region.aggregates[1].metadata["filter_tenant_id"], "p");
 }
 
 #[tokio::test]

@@ -23,8 +23,8 @@ pub use ids::{
 pub use mark::Mark;
 pub use pace::{Estimate, Patience};
 pub use policy::{
-    Canary, Drift, FailureBudget, Headroom, HeadroomZone, InstanceHandling, InstanceRules, KeepUp, Limit, Limits,
-    NewInstances, NovaConfHandling, Objective, Policy, PolicyKind, Prefer,
+    Canary, Drift, FailureBudget, Headroom, HeadroomZone, HostRules, InstanceHandling, InstanceRules, KeepUp, Limit,
+    Limits, NewInstances, NovaConfHandling, Objective, Place, Policy, PolicyKind, Prefer,
 };
 pub use region::{
     Gap, GapKind, Group, GroupPolicy, GroupRules, Host, HostIdentity, Instance, Region, RegionKind, Service,

@@ -109,6 +109,17 @@ impl Percent {
         self.0 / 100.0
     }
 
+    /// This share of an amount, rounded up.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "amounts stay far below 2^52 and a percentage is never negative"
+    )]
+    pub fn at_least_of(self, amount: u64) -> u64 {
+        (amount as f64 * self.fraction()).ceil() as u64
+    }
+
     /// The whole part of this share of `count`, rounded down.
     #[expect(
         clippy::cast_possible_truncation,

@@ -49,7 +49,10 @@ fn empty_host_for(fleet: &Fleet<'_>, host: u32) -> Option<u32> {
     if leaving.is_empty() || has_target {
         return None;
     }
-    let is_empty =
-        |other: &&u32| fleet.leaving[**other as usize].is_empty() && fleet.hosts.binary_search(other).is_ok();
+    let is_empty = |other: &&u32| {
+        fleet.leaving[**other as usize].is_empty()
+            && !fleet.spare[**other as usize]
+            && fleet.hosts.binary_search(other).is_ok()
+    };
     hosts.iter().filter(is_empty).find(takes_all).copied()
 }

@@ -6,11 +6,13 @@ use super::fleet::{Fleet, Millis};
 use super::schedule::Lightness;
 use super::space::Space;
 
-/// Hosts of one domain that are exchangeable as mirrors: about the same capacity, and traits that no instance tells
-/// apart.
+/// Hosts of one domain that are exchangeable as mirrors: about the same capacity, of kinds that no instance tells apart,
+/// and with the same place in the policy's priority.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Cell {
     pub(super) domain: u32,
+    /// Place of its hosts in the policy's priority.
+    pub(super) turn: u32,
     /// Waiting hosts by how long they will be out.
     pub(super) by_time: BTreeSet<(Millis, u32)>,
     /// Waiting hosts in the strategy's order.
@@ -69,7 +71,8 @@ impl Index {
     pub(super) fn of(fleet: &Fleet<'_>, space: &Space, rank: Vec<u64>, lightness: Lightness) -> Self {
         let layout = &fleet.layout;
         let count = u32::try_from(layout.len()).unwrap_or(u32::MAX);
-        let key = |host| (layout.domain_of(host), size_of(layout.capacity(host)), fleet.meets(host));
+        let turn = |host: u32| fleet.turn[host as usize];
+        let key = |host| (turn(host), layout.domain_of(host), size_of(layout.capacity(host)), fleet.meets(host));
         let keys: BTreeSet<_> = (0..count).map(key).collect();
         let keys: Vec<_> = keys.into_iter().collect();
         let cell_of = (0..count)
@@ -81,7 +84,10 @@ impl Index {
             if planned.contains(&host) { space.slot(host).occupants.saturating_sub(leaving(host)) } else { 0 }
         };
         let mut index = Self {
-            cells: keys.iter().map(|(domain, _, _)| Cell { domain: *domain, ..Cell::default() }).collect(),
+            cells: keys
+                .iter()
+                .map(|(turn, domain, _, _)| Cell { domain: *domain, turn: *turn, ..Cell::default() })
+                .collect(),
             cell_of,
             rooms: vec![Room::default(); layout.domains().len()],
             stays: (0..count).map(stays).collect(),
@@ -154,7 +160,9 @@ impl Index {
         let (time, load) = (fleet.out_for(host, leaving), load_of(fleet, host, leaving, self.lightness));
         let rank = self.rank[host as usize];
         let room = self.room(host);
-        room.waiting.insert((free_of_tight(fleet, space, host), host));
+        if !fleet.spare[host as usize] {
+            room.waiting.insert((free_of_tight(fleet, space, host), host));
+        }
         room.by_count.insert((leaving.len(), host));
         let cell = self.cell(host);
         cell.by_time.insert((time, host));

@@ -16,17 +16,17 @@ const LIGHT: usize = 4 * TRIES;
 const GAPS: usize = 64;
 
 impl Loop<'_, '_> {
-    /// Begins one host where that is possible; cells with most work left per host that is out go first.
+    /// Begins one host where that is possible; the policy's priority goes first, then cells with most work left per host that is out go first.
     pub(super) fn begin_next(&mut self) -> bool {
         if self.free_slots() == 0 {
             return false;
         }
-        let mut ranked: Vec<(u64, usize)> = (self.index.cells.iter().enumerate())
+        let mut ranked: Vec<(u32, u64, usize)> = (self.index.cells.iter().enumerate())
             .filter(|(_, cell)| !cell.by_rank.is_empty())
-            .map(|(number, cell)| (self.work_left(cell) / u64::from(cell.running + 1), number))
+            .map(|(number, cell)| (cell.turn, self.work_left(cell) / u64::from(cell.running + 1), number))
             .collect();
-        ranked.sort_unstable_by_key(|(work, number)| (std::cmp::Reverse(*work), *number));
-        ranked.into_iter().any(|(_, cell)| self.begin_in(cell))
+        ranked.sort_unstable_by_key(|(turn, work, number)| (*turn, std::cmp::Reverse(*work), *number));
+        ranked.into_iter().any(|(_, _, cell)| self.begin_in(cell))
     }
 
     fn work_left(&self, cell: &Cell) -> Millis {

@@ -32,6 +32,10 @@ pub(super) struct Fleet<'a> {
     pub(super) hosts: Vec<u32>,
     /// In service but left alone and vulnerable, by host.
     pub(super) bystander: Vec<bool>,
+    /// Never given instances, by host.
+    pub(super) spare: Vec<bool>,
+    /// By host, the place in the policy's priority; those that it does not name come last.
+    pub(super) turn: Vec<u32>,
     /// Instances that leave, by host; the biggest first.
     pub(super) leaving: Vec<Vec<u32>>,
     /// Limits on hosts out of service; the first is the region's.
@@ -91,6 +95,8 @@ impl<'a> Fleet<'a> {
             hosts: selection.hosts.iter().filter_map(|host| layout.host(&host.host)).collect(),
             region_hosts: Vec::new(),
             bystander: vec![false; layout.len()],
+            spare: census.hosts.iter().map(|host| policy.hosts.spare.contains(&host.host)).collect(),
+            turn: census.hosts.iter().map(|host| turn_of(host, policy)).collect(),
             leaving: vec![Vec::new(); layout.len()],
             pools: Vec::new(),
             zone_limits: vec![u32::MAX; layout.zone_count()],
@@ -122,7 +128,7 @@ impl<'a> Fleet<'a> {
                 fleet.space.set_target(host, true);
             }
         }
-        super::pools::add(&mut fleet, region, &policy.limits);
+        super::pools::add(&mut fleet, region, policy);
         fleet
     }
 
@@ -245,6 +251,12 @@ impl<'a> Fleet<'a> {
 
 fn work_of(host: &Host, policy: &Policy, experience: &Experience) -> Millis {
     millis(experience.of(&host.host).unwrap_or(policy.estimate.host).as_seconds())
+}
+
+/// The first entry of the policy's priority that a host is of.
+fn turn_of(host: &Host, policy: &Policy) -> u32 {
+    let place = policy.priority.iter().position(|place| place.has(host)).unwrap_or(policy.priority.len());
+    u32::try_from(place).unwrap_or(u32::MAX)
 }
 
 /// Whole milliseconds, rounded up.

@@ -10,6 +10,7 @@ mod digest;
 #[cfg(test)]
 mod fixture;
 mod fleet;
+mod headroom;
 mod infeasible;
 mod input;
 mod kinds;
@@ -34,6 +35,7 @@ mod transfer;
 pub use check::check;
 pub use diff::{Diff, Difference, DifferenceKind, Weight, diff, diff_region};
 pub use digest::{digest, digest_of, verify_digest};
+pub use headroom::most_out;
 pub use input::{
     Attempt, Experience, InPlace, Means, NoRoom, PlanError, PlanInput, PlanReport, Scope, Shortfall, Unknown,
     UnprovenIdentity, WayOut,

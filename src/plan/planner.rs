@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::census::Census;
-use super::check::check;
+use super::check::{check, out_of_turn};
 use super::digest::digest;
 use super::fleet::{Fleet, seconds};
 use super::infeasible;
@@ -192,6 +192,12 @@ fn notes(input: &PlanInput<'_>, rollout: &Rollout, report: &PlanReport) -> Vec<N
             "migrations of earlier runs took {ratio:.1} times what their policy estimated: see `estimate` in the policy"
         );
         say(Severity::Warning, &rollout.region, message);
+    }
+    let early = out_of_turn(rollout, input.region);
+    if early > 0 {
+        let message =
+            format!("{early} hosts begin before hosts that the policy's priority puts first had room or a slot");
+        say(Severity::Info, &rollout.region, message);
     }
     for lender in &rollout.lenders {
         let message = "takes instances though it stays vulnerable: its domain has no other host to take them";

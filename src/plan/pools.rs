@@ -3,16 +3,21 @@
 use std::collections::BTreeMap;
 
 use super::fleet::{Fleet, Pool};
-use crate::model::{Host, Limits, Region, ServiceState, ServiceStatus};
+use super::headroom::most_out;
+use crate::model::{Host, Policy, Region, ServiceState, ServiceStatus};
 
 /// Adds a pool for the region, each zone, each rack and each aggregate that the limits speak of.
-pub(super) fn add(fleet: &mut Fleet<'_>, region: &Region, limits: &Limits) {
+pub(super) fn add(fleet: &mut Fleet<'_>, region: &Region, policy: &Policy) {
+    let limits = &policy.limits;
+    let kept_free = most_out(region, &policy.headroom);
     let hosts: Vec<(u32, &Host)> =
         region.hosts.iter().filter_map(|host| Some((fleet.layout.host(&host.host)?, host))).collect();
     add_pool(fleet, limits.hosts.of(hosts.len()), hosts.iter().map(|(number, _)| *number));
     for members in by(&hosts, |host| host.zone.as_ref().map(|zone| zone.as_str().to_owned())).into_values() {
-        let limit = limits.hosts_per_zone.of(members.len()).min(may_leave(&members, limits.keep_up.per_zone));
-        if let Some((number, _)) = members.first() {
+        let mut limit = limits.hosts_per_zone.of(members.len()).min(may_leave(&members, limits.keep_up.per_zone));
+        if let Some((number, host)) = members.first() {
+            let most = host.zone.as_ref().and_then(|zone| kept_free.get(zone)).copied();
+            limit = limit.min(most.unwrap_or(usize::MAX));
             let zone = fleet.layout.zone_of(*number) as usize;
             fleet.zone_limits[zone] = u32::try_from(limit).unwrap_or(u32::MAX);
         }

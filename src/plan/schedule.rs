@@ -225,8 +225,10 @@ impl<'f, 'a> Loop<'f, 'a> {
             let cell = self.index.cell(host);
             cell.running -= 1;
             cell.returning -= time;
-            self.space.set_target(host, true);
-            self.index.admit(self.fleet, &self.space, host);
+            if !self.fleet.spare[host as usize] {
+                self.space.set_target(host, true);
+                self.index.admit(self.fleet, &self.space, host);
+            }
         }
         true
     }

@@ -6,7 +6,7 @@ use super::census::Census;
 use super::input::{PlanError, PlanInput, Scope, Unknown, UnprovenIdentity};
 use super::movability::{Affinity, Movability, movability};
 use super::rollout::{PlannedStay, SkipReason, SkippedHost};
-use crate::model::{Host, HostName, Mark, Region, ServiceState, ServiceStatus};
+use crate::model::{Host, HostName, Mark, Policy, Region, ServiceState, ServiceStatus};
 use crate::remedy::{Outcome, Verdict, VerdictKind, prospect};
 
 /// What selection found.
@@ -28,13 +28,15 @@ pub(super) struct Selection<'a> {
 
 /// Selects by scope, verdict, service, identity and movability.
 pub(super) fn select<'a>(input: &PlanInput<'a>, census: &Census<'a>) -> Result<Selection<'a>, PlanError> {
-    reject_strangers(input.region, input.scope)?;
+    reject_strangers(input.region, input.scope, input.policy)?;
     let affinity = Affinity::of(input.region);
     let mut selection = Selection::default();
     for (number, host) in (0_u32..).zip(census.hosts.iter().copied()) {
         let verdict = input.verdicts.get(&host.host);
-        let skip = reason_to_skip(host, verdict, input.scope).or_else(|| reason_not_to_reboot(host, input));
-        if is_target(host, verdict, input.scope) {
+        let rules = &input.policy.hosts;
+        let skip = reason_to_skip(host, verdict, input).or_else(|| reason_not_to_reboot(host, input));
+        let may_take = !rules.exclude.contains(&host.host) && !rules.spare.contains(&host.host);
+        if may_take && is_target(host, verdict, input.scope) {
             selection.targets.insert(&host.host);
         }
         let skip = match skip {
@@ -44,7 +46,7 @@ pub(super) fn select<'a>(input: &PlanInput<'a>, census: &Census<'a>) -> Result<S
         match skip {
             None => selection.hosts.push(host),
             Some((reason, detail)) => {
-                if is_bystander(host, reason, input.scope) {
+                if may_take && is_bystander(host, reason, input.scope) {
                     selection.bystanders.insert(&host.host);
                 }
                 selection.skipped.push(SkippedHost { host: host.host.clone(), reason, detail });
@@ -97,15 +99,21 @@ impl<'a> Selection<'a> {
     }
 }
 
-fn reject_strangers(region: &Region, scope: &Scope) -> Result<(), PlanError> {
+fn reject_strangers(region: &Region, scope: &Scope, policy: &Policy) -> Result<(), PlanError> {
     let no_such = |kind, name: &str| PlanError::NoSuch { kind, name: name.to_owned(), region: region.region.clone() };
     let hosts: BTreeSet<&HostName> = region.hosts.iter().map(|host| &host.host).collect();
-    if let Some(name) = scope.hosts.iter().chain(&scope.exclude).find(|name| !hosts.contains(name)) {
+    let rules = &policy.hosts;
+    let named = scope.hosts.iter().chain(&scope.exclude).chain(&rules.exclude);
+    let mut named = named.chain(&rules.targets_only).chain(&rules.spare);
+    if let Some(name) = named.find(|name| !hosts.contains(name)) {
         return Err(no_such("host", name.as_str()));
     }
     let has_zone = |name| region.hosts.iter().any(|host| host.zone.as_ref() == Some(name));
     if let Some(name) = scope.zones.iter().find(|name| !has_zone(*name)) {
         return Err(no_such("zone", name.as_str()));
+    }
+    if let Some(place) = policy.priority.iter().find(|place| !region.hosts.iter().any(|host| place.has(host))) {
+        return Err(no_such("the policy's priority:", &place.to_string()));
     }
     let has_aggregate = |name| region.hosts.iter().any(|host| host.aggregates.contains(name));
     match scope.aggregates.iter().find(|name| !has_aggregate(*name)) {
@@ -150,9 +158,13 @@ fn is_bystander(host: &Host, reason: SkipReason, scope: &Scope) -> bool {
         }
 }
 
-fn reason_to_skip(host: &Host, verdict: Option<&Verdict>, scope: &Scope) -> Option<(SkipReason, String)> {
+fn reason_to_skip(host: &Host, verdict: Option<&Verdict>, input: &PlanInput<'_>) -> Option<(SkipReason, String)> {
+    let (scope, rules) = (input.scope, &input.policy.hosts);
     if scope.exclude.contains(&host.host) {
         return Some((SkipReason::Excluded, "excluded by name".to_owned()));
+    }
+    if rules.exclude.contains(&host.host) {
+        return Some((SkipReason::Excluded, "off limits by the policy (hosts.exclude)".to_owned()));
     }
     match verdict.map(|verdict| verdict.verdict) {
         Some(VerdictKind::Mitigated) => {
@@ -160,6 +172,9 @@ fn reason_to_skip(host: &Host, verdict: Option<&Verdict>, scope: &Scope) -> Opti
         }
         Some(VerdictKind::NotAffected) => {
             return Some((SkipReason::NotAffected, "its processor does not have the flaw".to_owned()));
+        }
+        Some(VerdictKind::Vulnerable | VerdictKind::Unknown) | None if rules.targets_only.contains(&host.host) => {
+            return Some((SkipReason::Excluded, "never remedied by the policy (hosts.targets_only)".to_owned()));
         }
         Some(VerdictKind::Vulnerable | VerdictKind::Unknown) | None if !is_meant(host, scope) => {
             return Some((SkipReason::Excluded, "outside the selection".to_owned()));

@@ -33,6 +33,8 @@ pub enum Reached {
     Rack(String, usize),
     /// Hosts that must stay in service in a zone.
     KeepUp(ZoneName, usize),
+    /// Hosts of a zone that may be out so that the policy's headroom stays free.
+    Headroom(ZoneName, usize),
     /// Hosts that must stay in service in a host aggregate.
     KeepUpAggregate(String, usize),
     /// Migrations in the region.
@@ -54,6 +56,12 @@ impl std::fmt::Display for Reached {
                 write!(f, "{limit} hosts of rack {rack} are out of service at once (limits.hosts_per_rack)")
             }
             Self::KeepUp(zone, limit) => write!(f, "{limit} hosts of {zone} must stay in service (limits.keep_up)"),
+            Self::Headroom(zone, limit) => {
+                write!(
+                    f,
+                    "{limit} hosts of {zone} are out of service, and more would use up its headroom (headroom.per_zone)"
+                )
+            }
             Self::KeepUpAggregate(aggregate, limit) => {
                 write!(f, "{limit} hosts of aggregate {aggregate} must stay in service (limits.keep_up)")
             }
@@ -136,6 +144,12 @@ impl InUse {
             if size < out + lost + 1 + keep {
                 return Err(Reached::KeepUp(zone.clone(), keep));
             }
+        }
+        if let Some(allowed) = host.zone.as_ref().and_then(|zone| state.most_out.get(zone)).copied()
+            && let Some(zone) = &host.zone
+            && count(&self.zones, zone) + count(&self.lost, zone) >= allowed
+        {
+            return Err(Reached::Headroom(zone.clone(), allowed));
         }
         for aggregate in state.aggregates_of(&host.host) {
             let size = state.aggregate_sizes.get(aggregate).copied().unwrap_or(1);

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::event::{Outcome, PauseCause, Runner};
 use super::host::{HostPhase, HostState, StepState};
 use crate::model::{HostName, InstanceId, Limits, Region, RunId, StepId, ZoneName};
+use crate::plan::most_out;
 use crate::plan::placement::Occupancy;
 use crate::plan::{PlannedHost, Rollout};
 pub(super) use index::{Index, Pulse};
@@ -81,6 +82,8 @@ pub struct RunState {
     pub(super) aggregates: BTreeMap<HostName, Vec<String>>,
     pub(super) aggregate_sizes: BTreeMap<String, usize>,
     pub(super) region_size: usize,
+    /// By zone, how many hosts may be out so that the policy's headroom stays.
+    pub(super) most_out: BTreeMap<ZoneName, usize>,
     limits: Limits,
     gate: Gate,
     moves: MoveCounts,
@@ -101,6 +104,10 @@ impl RunState {
     pub fn new(run: RunId, rollout: Arc<Rollout>, region: &Region) -> Self {
         let waiting = |host: &PlannedHost| (host.host.clone(), HostState::waiting(rollout.created));
         let mut occupancy = Occupancy::of(region);
+        for spare in &rollout.policy.hosts.spare {
+            // One that is gone from the region takes nothing anyway.
+            let _ = occupancy.keep_spare(spare);
+        }
         for target in rollout.targets.iter().chain(&rollout.lenders) {
             // A target that is gone from the region takes nothing: there is no room to book.
             let _ = occupancy.admit(target);
@@ -134,6 +141,7 @@ impl RunState {
             aggregates,
             aggregate_sizes,
             region_size: region.hosts.len(),
+            most_out: most_out(region, &rollout.policy.headroom),
             limits: rollout.policy.limits.clone(),
             gate: if rollout.hosts.iter().any(|host| host.canary) { Gate::Closed } else { Gate::Open },
             moves: MoveCounts::default(),

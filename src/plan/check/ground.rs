@@ -147,6 +147,13 @@ impl<'a> Ground<'a> {
                 (None, None) => say(format!("{name} is neither planned nor skipped")),
                 (Some(_), None) | (None, Some(_)) => {}
             }
+            let rules = &rollout.policy.hosts;
+            if view.planned.is_some() && (rules.exclude.contains(name) || rules.targets_only.contains(name)) {
+                say(format!("{name} is planned and the policy never remedies it"));
+            }
+            if (view.is_target || view.is_lender) && (rules.exclude.contains(name) || rules.spare.contains(name)) {
+                say(format!("{name} takes instances and the policy keeps it from that"));
+            }
             let is_safe = matches!(skipped.get(name), Some(SkipReason::Mitigated | SkipReason::NotAffected));
             if view.is_target && !is_safe {
                 say(format!("{name} is a target from the start but not mitigated"));

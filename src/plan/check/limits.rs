@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::ground::{Ground, HostView};
-use crate::model::Limits;
+use crate::model::{HeadroomZone, Limits, Policy};
 
 /// Hosts of one zone, rack or aggregate.
 #[derive(Debug, Default)]
@@ -12,12 +12,20 @@ struct Count {
     /// In service before the run.
     up: usize,
     out: usize,
+    /// Of hosts in service before the run, by class.
+    capacity: Vec<u64>,
+    /// Of instances on them.
+    used: Vec<u64>,
+    /// Of hosts that are out.
+    missing: Vec<u64>,
 }
 
 /// Counts of hosts out of service.
 #[derive(Debug)]
 pub(super) struct Outages<'a> {
     limits: &'a Limits,
+    headroom: &'a HeadroomZone,
+    classes: &'a [&'a str],
     hosts: usize,
     out: usize,
     zones: BTreeMap<&'a str, Count>,
@@ -29,9 +37,11 @@ pub(super) struct Outages<'a> {
 
 impl<'a> Outages<'a> {
     /// Nothing is out.
-    pub(super) fn none(limits: &'a Limits, ground: &'a Ground<'a>) -> Self {
+    pub(super) fn none(policy: &'a Policy, ground: &'a Ground<'a>) -> Self {
         let mut outages = Self {
-            limits,
+            limits: &policy.limits,
+            headroom: &policy.headroom.per_zone,
+            classes: &ground.classes,
             hosts: ground.hosts.len(),
             out: 0,
             zones: BTreeMap::new(),
@@ -45,8 +55,42 @@ impl<'a> Outages<'a> {
                 count.all += 1;
                 count.up += up;
             });
+            if view.is_in_service() {
+                outages.book_zone(view, ground);
+            }
         }
         outages
+    }
+
+    /// Adds up what a zone has and what of it is in use, where the policy keeps some of it free.
+    fn book_zone(&mut self, view: &HostView<'a>, ground: &Ground<'_>) {
+        if self.headroom.percent.is_none() && self.headroom.resources.is_zero() {
+            return;
+        }
+        let Some(zone) = &view.host.zone else { return };
+        let count = self.zones.entry(zone.as_str()).or_default();
+        add(&mut count.capacity, &view.capacity);
+        for instance in &view.instances {
+            add(&mut count.used, ground.amounts(*instance));
+        }
+    }
+
+    /// The class of which too little stays free beside the hosts of a zone that are out; one host may always be out.
+    fn lacking(&self, count: &Count) -> Option<&'a str> {
+        if count.out < 2 {
+            return None;
+        }
+        let kept = |class: &str, capacity: u64| {
+            let share = self.headroom.percent.map_or(0, |percent| percent.at_least_of(capacity));
+            share.max(self.headroom.resources.get(class))
+        };
+        let of = |amounts: &[u64], class: usize| amounts.get(class).copied().unwrap_or(0);
+        let lacks = |(number, class): &(usize, &&'a str)| {
+            let capacity = of(&count.capacity, *number);
+            let kept = kept(class, capacity);
+            kept > 0 && of(&count.missing, *number) + of(&count.used, *number) + kept > capacity
+        };
+        self.classes.iter().enumerate().find(lacks).map(|(_, class)| *class)
     }
 
     fn each(&mut self, view: &HostView<'a>, mut change: impl FnMut(&mut Count)) {
@@ -64,19 +108,32 @@ impl<'a> Outages<'a> {
     /// A host is back.
     pub(super) fn returns(&mut self, view: &HostView<'a>) {
         self.out -= 1;
-        self.each(view, |count| count.out -= 1);
+        self.each(view, |count| {
+            count.out -= 1;
+            count.missing.iter_mut().zip(&view.capacity).for_each(|(sum, amount)| *sum -= amount);
+        });
     }
 
     /// A host goes out; answers which limits that breaks.
     pub(super) fn leaves(&mut self, view: &HostView<'a>) -> Vec<String> {
         self.out += 1;
         self.peak = self.peak.max(self.out);
-        self.each(view, |count| count.out += 1);
+        let keeps_free = self.headroom.percent.is_some() || !self.headroom.resources.is_zero();
+        self.each(view, |count| {
+            count.out += 1;
+            if keeps_free {
+                add(&mut count.missing, &view.capacity);
+            }
+        });
         let limits = self.limits;
         let mut broken = Vec::new();
         let region = limits.hosts.of(self.hosts);
         if self.out > region {
             broken.push(format!("{} hosts are out and the limit is {region}", self.out));
+        }
+        let zone = view.host.zone.as_ref().and_then(|zone| self.zones.get_key_value(zone.as_str()));
+        if let Some((name, class)) = zone.and_then(|(name, count)| Some((name, self.lacking(count)?))) {
+            broken.push(format!("zone {name} keeps less {class} free than the policy's headroom"));
         }
         let mut say = |kind: &str, name: &str, out: usize, limit: usize| {
             if out > limit {
@@ -98,4 +155,9 @@ impl<'a> Outages<'a> {
         }
         broken
     }
+}
+
+fn add(sums: &mut Vec<u64>, amounts: &[u64]) {
+    sums.resize(amounts.len().max(sums.len()), 0);
+    sums.iter_mut().zip(amounts).for_each(|(sum, amount)| *sum += amount);
 }

@@ -7,8 +7,11 @@ mod bounds;
 mod ground;
 mod limits;
 mod looks;
+mod priority;
 mod replay;
 mod timeline;
+
+pub(super) use priority::out_of_turn;
 
 use super::rollout::{Certificate, Rollout};
 use crate::model::Region;

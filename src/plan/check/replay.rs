@@ -89,7 +89,7 @@ impl<'a> Books<'a> {
             outbound: vec![0; hosts],
             inbound: vec![0; hosts],
             moving: 0,
-            outages: Outages::none(&rollout.policy.limits, ground),
+            outages: Outages::none(&rollout.policy, ground),
             canaries_out: rollout.hosts.iter().filter(|planned| planned.canary).count(),
             gate: 0,
         };
@@ -188,6 +188,9 @@ impl<'a> Books<'a> {
         }
         if !self.is_mitigated(to) && target.planned.is_none() && !target.is_lender {
             self.say(format!("{id} goes to {name}, which stays vulnerable"));
+        }
+        if self.rollout.policy.hosts.spare.contains(name) {
+            self.say(format!("{id} goes to {name}, which the policy keeps as a spare"));
         }
         if target.domain != ground.hosts[from].domain {
             self.say(format!("{id} goes to {name}, which is in another domain"));

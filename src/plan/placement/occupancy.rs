@@ -1,6 +1,6 @@
 //! What is where, as a running engine keeps it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Refusal;
@@ -22,6 +22,8 @@ pub struct Occupancy {
     in_flight: BTreeMap<u32, u32>,
     /// By domain, how often room appeared.
     appeared: Vec<u64>,
+    /// Hosts that never take instances.
+    spare: BTreeSet<u32>,
 }
 
 /// One instance in an [`Occupancy`].
@@ -61,6 +63,7 @@ impl Occupancy {
             occupants: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             appeared: vec![0; layout.domains().len()],
+            spare: BTreeSet::new(),
             layout,
         };
         for instance in &region.instances {
@@ -73,10 +76,17 @@ impl Occupancy {
         occupancy
     }
 
-    /// From now on `host` takes instances: it is mitigated and in service.
+    /// `host` never takes instances, also when it is admitted: the policy keeps it as a spare.
+    pub fn keep_spare(&mut self, host: &HostName) -> Result<(), Refusal> {
+        let number = self.host(host)?;
+        self.spare.insert(number);
+        self.retire(host)
+    }
+
+    /// From now on `host` takes instances: it is mitigated and in service. Not so for a spare one.
     pub fn admit(&mut self, host: &HostName) -> Result<(), Refusal> {
         let number = self.host(host)?;
-        if !self.space.is_target(number) {
+        if !self.space.is_target(number) && !self.spare.contains(&number) {
             self.space.set_target(number, true);
             self.note_room(number);
         }

@@ -20,7 +20,7 @@ fn admitting(region: &Region, hosts: &[&str]) -> Occupancy {
 
 /// What becomes of a mover when a policy keeps `kept` empty hosts: the host's name, or the refusal's words.
 fn choose_keeping(occupancy: &Occupancy, mover: &Mover, kept: usize) -> String {
-    let headroom = Headroom { per_zone: HeadroomZone { hosts: kept } };
+    let headroom = Headroom { per_zone: HeadroomZone { hosts: kept, ..HeadroomZone::default() } };
     match choose_target(occupancy, mover, &Rules::keeping(&headroom)) {
         Ok(Choice { host, instead: None }) => host.to_string(),
         Ok(Choice { host, instead: Some(refusal) }) => format!("{host}: {refusal}"),

@@ -6,6 +6,7 @@ mod domains;
 mod infeasible;
 mod plans;
 mod properties;
+mod wishes;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,7 @@ fn policy() -> Policy {
     policy
 }
 
+#[derive(Clone)]
 struct Case {
     region: Region,
     policy: Policy,

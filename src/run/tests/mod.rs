@@ -5,10 +5,11 @@ mod fixture;
 
 use super::event::{EventKind, FaultScope, Intent, Outcome, PauseCause, StepFailure, StepOutput};
 use super::host::HostPhase;
+use super::limits::Reached;
 use super::schedule::{Decision, Wait, next_wake, retry_at, waiting};
 use super::state::{RunState, RunStatus};
 use crate::actions::ErrorClass;
-use crate::model::{HostName, Limit, Span, StepId};
+use crate::model::{HostName, Limit, Percent, Span, StepId};
 use fixture::{Play, id, leaving};
 
 fn failure(class: ErrorClass, scope: FaultScope) -> StepFailure {
@@ -71,6 +72,24 @@ fn limits_hold_hosts_back_and_say_so() {
     assert_eq!(play.running(), ["a/identify", "b/identify"]);
     let waits = waiting(&play.state, play.now, 9);
     assert!(matches!(&waits[..], [(host, Wait::Limit(_))] if host == "c"), "{waits:?}");
+}
+
+#[test]
+fn hosts_wait_while_more_of_them_would_use_up_their_zones_headroom() {
+    let mut play = Play::of(&["a", "b", "c"], |rollout| rollout.policy.headroom.per_zone.percent = Percent::new(60.0));
+    play.settle();
+    assert_eq!(play.running(), ["a/identify"]);
+    let waits = waiting(&play.state, play.now, 9);
+    let is_headroom = |wait: &Wait| matches!(wait, Wait::Limit(Reached::Headroom(zone, 1)) if zone.as_str() == "az1");
+    assert!(waits.len() == 2 && waits.iter().all(|(_, wait)| is_headroom(wait)), "{waits:?}");
+}
+
+#[test]
+fn a_spare_is_remedied_and_takes_nothing_afterwards() {
+    let mut play = Play::of(&["a", "b"], |rollout| rollout.policy.hosts.spare = ["a".into()].into());
+    assert_eq!(play.run_to_the_end(), [Decision::End(Outcome::Done)]);
+    let is_target = |name: &str| play.state.occupancy().is_target(&name.into());
+    assert!(!is_target("a") && is_target("b"));
 }
 
 #[test]

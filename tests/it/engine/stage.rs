@@ -88,6 +88,7 @@ impl Stage {
             shell: Some(&shell),
             packages: &remedy.package_names(),
             parallel: 8,
+            rack_keys: &["rack".to_owned()],
             taken_at: region.clock().now(),
         };
         let snapshot = inventory::take(&order, &|_| {}).await.unwrap();
@@ -165,6 +166,7 @@ impl Stage {
             shell: Some(&shell),
             packages: &self.remedy.package_names(),
             parallel: 8,
+            rack_keys: &["rack".to_owned()],
             taken_at: self.region.clock().now(),
         };
         inventory::take(&order, &|_| {}).await.ok()

@@ -133,8 +133,14 @@ async fn an_inventory_is_the_region_and_its_gaps_are_what_placement_holds_of_nob
     let settings = SshSettings { config: Some(variable("LAB_SSH_CONFIG").into()), ..SshSettings::default() };
     let shell = SshShell::new(settings, folder.path()).unwrap();
     let packages = ["kernel".to_owned()];
-    let order =
-        Order { cloud: &cloud, shell: Some(&shell), packages: &packages, parallel: 8, taken_at: SystemClock.now() };
+    let order = Order {
+        cloud: &cloud,
+        shell: Some(&shell),
+        packages: &packages,
+        parallel: 8,
+        rack_keys: &["rack".to_owned()],
+        taken_at: SystemClock.now(),
+    };
     let region = inventory::take(&order, &|_| {}).await.unwrap();
     let told = told_by_the_sdk();
 
