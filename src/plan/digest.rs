@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::rollout::Rollout;
+use super::rollout::{Certificate, Note, Rollout};
 use crate::model::Digest;
 
 /// SHA-256 over the canonical JSON of everything in `rollout` but the digest itself, as `sha256:<hex>`.
@@ -13,7 +13,28 @@ use crate::model::Digest;
 /// Canonical means: fields in the order of their declaration, maps in order of key, no white space, as the model
 /// serializes. The digest covers the model, not the bytes of the file: YAML and JSON of one rollout have one digest.
 pub fn digest(rollout: &Rollout) -> Digest {
-    digest_of(&Model::of(rollout))
+    Unsealed::of(rollout).seal(&rollout.certificate, &rollout.notes)
+}
+
+/// The digest of a rollout of which the certificate and the notes, the last fields, are not known yet: they are small,
+/// and the checker is at work while the rest is hashed.
+pub(super) struct Unsealed(Sha256);
+
+impl Unsealed {
+    /// Hashes all but certificate and notes.
+    pub(super) fn of(rollout: &Rollout) -> Self {
+        let mut hasher = Sha256::new();
+        hash(&mut AllButLast { hasher: &mut hasher, last: None }, &Model::of(rollout));
+        Self(hasher)
+    }
+
+    /// Hashes those too.
+    pub(super) fn seal(mut self, certificate: &Certificate, notes: &[Note]) -> Digest {
+        // The two objects become one.
+        self.0.update(b",");
+        hash(&mut AllButFirst { hasher: &mut self.0, begun: false }, &Last { certificate, notes });
+        sealed(self.0)
+    }
 }
 
 /// Whether the rollout still is what its digest says.
@@ -24,12 +45,15 @@ pub fn verify_digest(rollout: &Rollout) -> bool {
 /// SHA-256 over the canonical JSON of any value of the model, as `sha256:<hex>`.
 pub fn digest_of(value: &impl Serialize) -> Digest {
     let mut hasher = Sha256::new();
-    // A serializer writes a few bytes at a time.
-    let mut writer = BufWriter::with_capacity(BUFFER, Hashing(&mut hasher));
-    let written = serde_json::to_writer(&mut writer, value).is_ok() && writer.flush().is_ok();
-    drop(writer);
-    debug_assert!(written, "the model has text keys only and hashing never fails");
+    hash(&mut Hashing(&mut hasher), value);
     sealed(hasher)
+}
+
+fn hash(writer: &mut impl Write, value: &impl Serialize) {
+    // A serializer writes a few bytes at a time.
+    let mut writer = BufWriter::with_capacity(BUFFER, writer);
+    let written = serde_json::to_writer(&mut writer, value).is_ok() && writer.flush().is_ok();
+    debug_assert!(written, "the model has text keys only and hashing never fails");
 }
 
 fn sealed(hasher: Sha256) -> Digest {
@@ -59,7 +83,53 @@ impl Write for Hashing<'_> {
     }
 }
 
-/// Everything in a rollout but its digest, borrowed. Taking the rollout apart field by field makes the compiler ask
+/// What is written is hashed but for the last byte: the brace that ends an object.
+struct AllButLast<'a> {
+    hasher: &'a mut Sha256,
+    last: Option<u8>,
+}
+
+impl Write for AllButLast<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if let Some((last, others)) = bytes.split_last() {
+            self.hasher.update(self.last.replace(*last).as_slice());
+            self.hasher.update(others);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is written is hashed but for the first byte: the brace that begins an object.
+struct AllButFirst<'a> {
+    hasher: &'a mut Sha256,
+    begun: bool,
+}
+
+impl Write for AllButFirst<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let skipped = usize::from(!self.begun && !bytes.is_empty());
+        self.begun |= skipped > 0;
+        self.hasher.update(&bytes[skipped..]);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The last fields of a rollout.
+#[derive(Serialize)]
+struct Last<'a> {
+    certificate: &'a Certificate,
+    notes: &'a [Note],
+}
+
+/// Everything in a rollout but its digest and what [`Last`] has, borrowed. Taking the rollout apart field by field makes the compiler ask
 /// for each new one.
 #[derive(Serialize)]
 struct Model<'a> {
@@ -79,8 +149,6 @@ struct Model<'a> {
     lenders: &'a [crate::model::HostName],
     skipped: &'a [super::rollout::SkippedHost],
     stays: &'a [super::rollout::PlannedStay],
-    certificate: &'a super::rollout::Certificate,
-    notes: &'a [super::rollout::Note],
 }
 
 impl<'a> Model<'a> {
@@ -103,8 +171,8 @@ impl<'a> Model<'a> {
             lenders,
             skipped,
             stays,
-            certificate,
-            notes,
+            certificate: _,
+            notes: _,
         } = rollout;
         Self {
             format: *format,
@@ -123,8 +191,25 @@ impl<'a> Model<'a> {
             lenders,
             skipped,
             stays,
-            certificate,
-            notes,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_that_of_the_canonical_json_without_the_digest() {
+        let mut rollout = crate::report::fixture::rollout();
+        rollout.lenders.clone_from(&rollout.targets);
+        rollout.lenders.push("compute-lender".into());
+        let mut value = serde_json::to_value(&rollout).unwrap();
+        let _ = value.as_object_mut().unwrap().shift_remove("digest");
+        assert_eq!(digest(&rollout), digest_of(&value));
+        let mut other = rollout.clone();
+        other.notes.clear();
+        other.certificate.violations.push("a violation".to_owned());
+        assert_ne!(digest(&other), digest(&rollout));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::census::Census;
 use super::check::{check, out_of_turn};
-use super::digest::digest;
+use super::digest::Unsealed;
 use super::fleet::{Fleet, seconds};
 use super::infeasible;
 use super::input::{Attempt, NoRoom, PlanError, PlanInput, PlanReport};
@@ -100,10 +100,15 @@ fn assemble(
         certificate: Certificate::default(),
         notes: Vec::new(),
     };
-    rollout.certificate = check(&rollout, input.region);
+    let (unsealed, certificate) = std::thread::scope(|scope| {
+        let hashing = scope.spawn(|| Unsealed::of(&rollout));
+        let certificate = check(&rollout, input.region);
+        (hashing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), certificate)
+    });
+    rollout.certificate = certificate;
     rollout.notes = notes(input, &rollout, report);
     rollout.notes.extend(advice(&rollout));
-    rollout.digest = digest(&rollout);
+    rollout.digest = unsealed.seal(&rollout.certificate, &rollout.notes);
     rollout
 }
 

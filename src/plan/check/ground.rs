@@ -1,12 +1,15 @@
 //! What the checker reads out of rollout and region, by number: its own books, built without the planner's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use indexmap::IndexMap;
 
 use super::looks::Looks;
+use super::parts::in_parts;
 use crate::model::{
-    Group, GroupId, GroupPolicy, Host, HostName, Instance, InstanceId, Region, ServiceState, ServiceStatus, ZoneName,
+    Group, GroupId, GroupPolicy, Host, HostName, Instance, InstanceId, Region, Resources, ServiceState, ServiceStatus,
+    ZoneName,
 };
 use crate::plan::rollout::{PlannedHost, Rollout, SkipReason};
 
@@ -18,7 +21,7 @@ pub(super) type Time = u64;
 pub(super) struct Ground<'a> {
     /// In order of name.
     pub(super) hosts: Vec<HostView<'a>>,
-    /// In order of id.
+    /// In order of host, then of id: what is looked at together lies together.
     pub(super) instances: Vec<InstanceView<'a>>,
     pub(super) groups: Vec<&'a Group>,
     /// Resource classes in order of name.
@@ -30,7 +33,10 @@ pub(super) struct Ground<'a> {
     /// What cannot be read: rollout and region do not belong together.
     pub(super) mismatches: Vec<String>,
     host_numbers: IndexMap<&'a HostName, usize>,
-    instance_numbers: IndexMap<InstanceId, usize>,
+    /// By number.
+    ids: Vec<InstanceId>,
+    /// In order of id.
+    instance_numbers: Vec<(InstanceId, usize)>,
     /// Of all instances, class by class.
     amounts: Vec<u64>,
 }
@@ -51,14 +57,15 @@ pub(super) struct HostView<'a> {
     /// Its place among the hosts that are alike to guests and to aggregates' filters.
     pub(super) look: usize,
     /// Instances on it at the start, by number.
-    pub(super) instances: Vec<usize>,
+    pub(super) instances: Range<usize>,
 }
 
 /// An instance on a host.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct InstanceView<'a> {
     pub(super) id: InstanceId,
     pub(super) pinned_zone: Option<&'a ZoneName>,
+    pub(super) traits: &'a [String],
     pub(super) instance: &'a Instance,
     pub(super) home: usize,
     /// How long the policy estimates that its migration takes.
@@ -86,21 +93,12 @@ impl<'a> Ground<'a> {
             domains: 0,
             mismatches: Vec::new(),
             host_numbers: IndexMap::new(),
-            instance_numbers: IndexMap::new(),
+            ids: Vec::new(),
+            instance_numbers: Vec::new(),
             amounts: Vec::new(),
         };
         ground.groups.sort_by(|a, b| a.id.cmp(&b.id));
-        let mut classes: Vec<&str> = Vec::new();
-        let hosts = region.hosts.iter().map(|host| &host.capacity);
-        for resources in hosts.chain(region.instances.iter().map(|instance| &instance.resources)) {
-            for (class, _) in resources.iter() {
-                if !classes.contains(&class) {
-                    classes.push(class);
-                }
-            }
-        }
-        classes.sort_unstable();
-        ground.classes = classes;
+        ground.classes = classes(region);
         ground.read_hosts(rollout, region);
         ground.read_instances(rollout, region);
         ground
@@ -126,7 +124,7 @@ impl<'a> Ground<'a> {
                 capacity: self.classes.iter().map(|class| host.capacity.get(class)).collect(),
                 traits: host.traits.iter().map(String::as_str).collect(),
                 look: self.looks.add(host),
-                instances: Vec::new(),
+                instances: 0..0,
             });
         }
         self.compare_lists(rollout, &planned);
@@ -174,31 +172,59 @@ impl<'a> Ground<'a> {
 
     fn read_instances(&mut self, rollout: &'a Rollout, region: &'a Region) {
         let stays: BTreeSet<InstanceId> = rollout.stays.iter().map(|stay| stay.instance).collect();
-        let mut instances: Vec<(InstanceId, &Instance)> =
-            region.instances.iter().map(|instance| (instance.id, instance)).collect();
-        instances.sort_by_key(|(id, _)| *id);
         let groups: IndexMap<&GroupId, usize> = self.groups.iter().map(|group| &group.id).zip(0..).collect();
-        self.instance_numbers.reserve(instances.len());
-        self.instances.reserve(instances.len());
-        self.amounts.reserve(instances.len() * self.classes.len());
-        for (id, instance) in instances {
-            let Some(home) = instance.host.as_ref().and_then(|name| self.host(name)) else { continue };
-            self.instance_numbers.insert(id, self.instances.len());
-            self.hosts[home].instances.push(self.instances.len());
-            // Classes and amounts are both in order of name.
-            let mut amounts = instance.resources.iter().peekable();
-            for class in &self.classes {
-                self.amounts.push(amounts.next_if(|(name, _)| name == class).map_or(0, |(_, amount)| amount));
+        let known: &Self = self;
+        let parts = in_parts(&region.instances, |_, instances| {
+            let mut amounts = Vec::with_capacity(instances.len() * known.classes.len());
+            let mut views = Vec::with_capacity(instances.len());
+            for instance in instances {
+                let Some(home) = instance.host.as_ref().and_then(|name| known.host(name)) else { continue };
+                known.extend_amounts(&mut amounts, &instance.resources);
+                views.push(InstanceView {
+                    id: instance.id,
+                    pinned_zone: instance.pinned_zone.as_ref(),
+                    traits: &instance.traits,
+                    instance,
+                    home,
+                    duration: time(rollout.policy.estimate.move_seconds(instance.resources.memory_mb())),
+                    group: instance.group.as_ref().and_then(|id| groups.get(id).copied()),
+                    stays: stays.contains(&instance.id),
+                });
             }
-            self.instances.push(InstanceView {
-                id,
-                pinned_zone: instance.pinned_zone.as_ref(),
-                instance,
-                home,
-                duration: time(rollout.policy.estimate.move_seconds(instance.resources.memory_mb())),
-                group: instance.group.as_ref().and_then(|id| groups.get(id).copied()),
-                stays: stays.contains(&id),
-            });
+            (views, amounts)
+        });
+        let (views, amounts): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        self.number(&views.concat(), &amounts.concat());
+    }
+
+    /// Numbers instances host by host; `read` and `amounts` are in the order of the region.
+    fn number(&mut self, read: &[InstanceView<'a>], amounts: &[u64]) {
+        let mut on: Vec<Vec<usize>> = vec![Vec::new(); self.hosts.len()];
+        for (place, view) in read.iter().enumerate() {
+            on[view.home].push(place);
+        }
+        let width = self.classes.len();
+        self.amounts.reserve(amounts.len());
+        self.instance_numbers = read.iter().map(|view| (view.id, 0)).collect();
+        for (host, mut places) in self.hosts.iter_mut().zip(on) {
+            places.sort_by_key(|place| read[*place].id);
+            let first = self.instances.len();
+            for place in places {
+                self.instance_numbers[place].1 = self.instances.len();
+                self.ids.push(read[place].id);
+                self.instances.push(read[place]);
+                self.amounts.extend_from_slice(&amounts[place * width..][..width]);
+            }
+            host.instances = first..self.instances.len();
+        }
+        self.instance_numbers.sort_unstable();
+    }
+
+    /// Classes and amounts are both in order of name.
+    fn extend_amounts(&self, amounts: &mut Vec<u64>, resources: &Resources) {
+        let mut known = resources.iter().peekable();
+        for class in &self.classes {
+            amounts.push(known.next_if(|(name, _)| name == class).map_or(0, |(_, amount)| amount));
         }
     }
 
@@ -213,9 +239,14 @@ impl<'a> Ground<'a> {
         self.host_numbers.get(name).copied()
     }
 
-    /// The number of an instance.
-    pub(super) fn instance(&self, id: InstanceId) -> Option<usize> {
-        self.instance_numbers.get(&id).copied()
+    /// The number of an instance, which is most likely on `home`.
+    pub(super) fn instance(&self, id: InstanceId, home: usize) -> Option<usize> {
+        let there = self.hosts[home].instances.clone();
+        let at_home = self.ids[there.clone()].iter().position(|known| *known == id).map(|place| there.start + place);
+        at_home.or_else(|| {
+            let place = self.instance_numbers.binary_search_by_key(&id, |(known, _)| *known).ok()?;
+            Some(self.instance_numbers[place].1)
+        })
     }
 
     /// The planned hosts by number, with their plan.
@@ -226,7 +257,7 @@ impl<'a> Ground<'a> {
 
     /// Instances that have to leave one planned host.
     pub(super) fn leaving(&self, host: usize) -> impl Iterator<Item = usize> {
-        self.hosts[host].instances.iter().copied().filter(|number| !self.instances[*number].stays)
+        self.hosts[host].instances.clone().filter(|number| !self.instances[*number].stays)
     }
 
     /// Instances that have to leave planned hosts.
@@ -242,6 +273,22 @@ impl<'a> Ground<'a> {
         let group = self.groups[group];
         (group.policy == GroupPolicy::AntiAffinity).then(|| group.rules.max_server_per_host.unwrap_or(1).max(1))
     }
+}
+
+/// Every class that a host has or an instance asks for, in order of name.
+fn classes(region: &Region) -> Vec<&str> {
+    fn distinct<'r>(all: impl Iterator<Item = &'r Resources>) -> Vec<&'r str> {
+        let mut classes: Vec<&str> = Vec::new();
+        for (class, _) in all.flat_map(Resources::iter) {
+            if !classes.contains(&class) {
+                classes.push(class);
+            }
+        }
+        classes
+    }
+    let mut parts = in_parts(&region.instances, |_, part| distinct(part.iter().map(|instance| &instance.resources)));
+    parts.push(distinct(region.hosts.iter().map(|host| &host.capacity)));
+    parts.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// Milliseconds of seconds with three decimals.

@@ -70,8 +70,8 @@ impl<'a> Outages<'a> {
         let Some(zone) = &view.host.zone else { return };
         let count = self.zones.entry(zone.as_str()).or_default();
         add(&mut count.capacity, &view.capacity);
-        for instance in &view.instances {
-            add(&mut count.used, ground.amounts(*instance));
+        for instance in view.instances.clone() {
+            add(&mut count.used, ground.amounts(instance));
         }
     }
 

@@ -61,6 +61,10 @@ impl<'a> Looks<'a> {
 
     /// What speaks against an instance that was started on a host of one look going to a host of another.
     pub(super) fn objection(&self, instance: &Instance, home: usize, target: usize) -> Option<String> {
+        // Without metadata only processors count, and nothing speaks against one that is the same.
+        if home == target && self.keys.is_empty() {
+            return None;
+        }
         let (home, target) = (&self.looks[home], &self.looks[target]);
         let aggregates: Vec<&Aggregate> = target.aggregates.iter().map(|name| self.aggregates[name]).collect();
         self.filtered(instance, &aggregates).or_else(|| processor(home, target))

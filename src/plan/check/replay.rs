@@ -1,7 +1,5 @@
 //! The replay: every start and end of hosts and moves in order of time, with the books after each.
 
-use std::collections::BTreeMap;
-
 use super::ground::{Ground, Time, time};
 use super::limits::Outages;
 use super::timeline::{Instant, Known, Timeline, Trip};
@@ -61,8 +59,8 @@ struct Books<'a> {
     bound_for: Vec<Option<usize>>,
     /// Instances on each host or on their way to it.
     count: Vec<usize>,
-    /// Members of groups by host, those on their way counted on both sides.
-    members: BTreeMap<(usize, usize), u32>,
+    /// By host, members of groups; those on their way are counted on both sides.
+    members: Vec<Vec<(usize, u32)>>,
     group_moving: Vec<u32>,
     outbound: Vec<usize>,
     inbound: Vec<usize>,
@@ -84,7 +82,7 @@ impl<'a> Books<'a> {
             at: ground.instances.iter().map(|view| view.home).collect(),
             bound_for: vec![None; ground.instances.len()],
             count: vec![0; hosts],
-            members: BTreeMap::new(),
+            members: vec![Vec::new(); hosts],
             group_moving: vec![0; ground.groups.len()],
             outbound: vec![0; hosts],
             inbound: vec![0; hosts],
@@ -117,7 +115,11 @@ impl<'a> Books<'a> {
         }
         self.count[host] += 1;
         if let Some(group) = ground.instances[instance].group {
-            *self.members.entry((group, host)).or_default() += 1;
+            let members = &mut self.members[host];
+            match members.iter_mut().find(|(known, _)| *known == group) {
+                Some((_, count)) => *count += 1,
+                None => members.push((group, 1)),
+            }
         }
     }
 
@@ -128,8 +130,16 @@ impl<'a> Books<'a> {
         }
         self.count[host] -= 1;
         if let Some(group) = ground.instances[instance].group {
-            self.members.entry((group, host)).and_modify(|count| *count -= 1);
+            let members = &mut self.members[host];
+            if let Some((_, count)) = members.iter_mut().find(|(known, _)| *known == group) {
+                *count -= 1;
+            }
+            members.retain(|(_, count)| *count > 0);
         }
+    }
+
+    fn members_on(&self, host: usize, group: usize) -> u32 {
+        self.members[host].iter().find(|(known, _)| *known == group).map_or(0, |(_, count)| *count)
     }
 
     fn is_mitigated(&self, host: usize) -> bool {
@@ -198,7 +208,7 @@ impl<'a> Books<'a> {
         if view.pinned_zone.is_some_and(|zone| target.host.zone.as_ref() != Some(zone)) {
             self.say(format!("{id} goes to {name}, outside the zone that it is pinned to"));
         }
-        if let Some(missing) = view.instance.traits.iter().find(|name| !target.traits.contains(name.as_str())) {
+        if let Some(missing) = view.traits.iter().find(|name| !target.traits.contains(name.as_str())) {
             self.say(format!("{id} goes to {name}, which lacks {missing}"));
         }
         if let Some(why) = ground.looks.objection(view.instance, ground.hosts[view.home].look, target.look) {
@@ -233,11 +243,11 @@ impl<'a> Books<'a> {
     fn check_group(&mut self, instance: usize, from: usize, to: usize, name: &HostName) {
         let Some(group) = self.ground.instances[instance].group else { return };
         let id = self.ground.instances[instance].id;
-        let there = self.members.get(&(group, to)).copied().unwrap_or(0);
+        let there = self.members_on(to, group);
         if self.ground.most_per_host(group).is_some_and(|most| there >= most) {
             self.say(format!("{id} goes to {name}, where its anti-affinity group has {there} already"));
         }
-        let mates = self.members.get(&(group, from)).copied().unwrap_or(1) - 1;
+        let mates = self.members_on(from, group).saturating_sub(1);
         if self.ground.groups[group].policy == GroupPolicy::Affinity && mates > 0 && there == 0 {
             self.say(format!("{id} goes to {name} and leaves {mates} of its affinity group behind"));
         }
@@ -286,7 +296,7 @@ impl<'a> Books<'a> {
             self.say(format!("{} is back without having left", planned.host));
             return;
         }
-        let stays = self.ground.hosts[host].instances.iter().filter(|number| self.ground.instances[**number].stays);
+        let stays = self.ground.hosts[host].instances.clone().filter(|number| self.ground.instances[*number].stays);
         let staying = stays.count();
         if self.count[host] > staying {
             self.say(format!("{} is remedied with {} instances on it", planned.host, self.count[host] - staying));

@@ -1,7 +1,9 @@
 //! Every start and end in a rollout, in order of time.
 
 use super::ground::{Ground, Time, time};
-use crate::plan::rollout::{PlannedMove, Rollout};
+use super::parts::in_parts;
+use crate::model::HostName;
+use crate::plan::rollout::{PlannedHost, PlannedMove, Rollout};
 
 /// What happens at one time; at the same time ends come before starts, and a host starts before its moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,27 +48,56 @@ pub(super) struct Timeline<'a> {
 impl<'a> Timeline<'a> {
     /// Reads a rollout.
     pub(super) fn of(rollout: &'a Rollout, ground: &Ground<'_>) -> Self {
-        let moves: usize = rollout.hosts.iter().map(|planned| planned.moves.len()).sum();
-        let mut instants = Vec::with_capacity(2 * (moves + rollout.hosts.len()));
-        let mut trips = Vec::with_capacity(moves);
-        let mut number = 0;
-        for (place, host) in (0_u32..).zip(&rollout.hosts) {
-            instants.push((time(host.start_s), Instant::HostLeaves(place)));
-            instants.push((time(host.finish_s), Instant::HostReturns(place)));
-            for planned in &host.moves {
-                let (start, finish) = (time(planned.start_s), time(planned.finish_s));
-                instants.push((start, Instant::MoveStarts(number)));
-                instants.push((finish, Instant::MoveEnds(number)));
-                let known = ground.instance(planned.instance).and_then(|instance| {
-                    Some(Known { instance, from: ground.host(&planned.from)?, to: ground.host(&planned.to)? })
-                });
-                // A millisecond is what rounding may cost.
-                let least = known.map_or(0, |known| ground.instances[known.instance].duration.max(1) - 1);
-                trips.push(Trip { planned, host: place as usize, known, is_short: finish < start + least });
-                number += 1;
-            }
+        let mut moves_before = Vec::with_capacity(rollout.hosts.len());
+        let mut moves = 0;
+        for host in &rollout.hosts {
+            moves_before.push(moves);
+            moves += host.moves.len();
         }
-        instants.sort_unstable();
-        Self { instants, trips }
+        let parts = in_parts(&rollout.hosts, |place, hosts| {
+            let mut part = Self { instants: Vec::new(), trips: Vec::new() };
+            for (place, host) in (place..).zip(hosts) {
+                part.read(ground, place, host, moves_before[place]);
+            }
+            part.instants.sort_unstable();
+            part
+        });
+        let mut timeline = Self { instants: Vec::with_capacity(2 * (moves + rollout.hosts.len())), trips: Vec::new() };
+        for part in parts {
+            timeline.instants.extend(part.instants);
+            timeline.trips.extend(part.trips);
+        }
+        // A stable sort merges what is in order by parts.
+        timeline.instants.sort();
+        timeline
+    }
+
+    /// Reads one host; `number` is that of its first move.
+    fn read(&mut self, ground: &Ground<'_>, place: usize, host: &'a PlannedHost, number: usize) {
+        let here = u32::try_from(place).unwrap_or(u32::MAX);
+        let from = ground.host(&host.host);
+        self.instants.push((time(host.start_s), Instant::HostLeaves(here)));
+        self.instants.push((time(host.finish_s), Instant::HostReturns(here)));
+        // Most often all of a host's instances go to one.
+        let mut last: Option<(&HostName, usize)> = None;
+        let mut target = |name: &'a HostName| {
+            if last.is_none_or(|(known, _)| known != name) {
+                last = Some((name, ground.host(name)?));
+            }
+            last.map(|(_, number)| number)
+        };
+        for (number, planned) in (number..).zip(&host.moves) {
+            let (start, finish) = (time(planned.start_s), time(planned.finish_s));
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            self.instants.push((start, Instant::MoveStarts(number)));
+            self.instants.push((finish, Instant::MoveEnds(number)));
+            let from = if planned.from == host.host { from } else { ground.host(&planned.from) };
+            let known = from.and_then(|from| {
+                Some(Known { instance: ground.instance(planned.instance, from)?, from, to: target(&planned.to)? })
+            });
+            // A millisecond is what rounding may cost.
+            let least = known.map_or(0, |known| ground.instances[known.instance].duration.max(1) - 1);
+            self.trips.push(Trip { planned, host: place, known, is_short: finish < start + least });
+        }
     }
 }
