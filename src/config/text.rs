@@ -1,7 +1,10 @@
 //! Text to typed values, with the place of every mistake.
 
-use serde::de::{DeserializeOwned, IgnoredAny};
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::ConfigError;
 
@@ -37,7 +40,7 @@ pub(super) fn read<T: DeserializeOwned>(kind: FileKind, file: &str, text: &str) 
 }
 
 /// What each file begins with.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Header<T> {
     format: Option<T>,
     kind: Option<T>,
@@ -75,8 +78,13 @@ fn check_complete(kind: FileKind, file: &str, said: Said) -> Result<(), ConfigEr
 }
 
 fn read_json<T: DeserializeOwned>(kind: FileKind, file: &str, text: &str) -> Result<T, ConfigError> {
-    let header: Header<serde_json::Value> =
-        serde_json::from_str(text).map_err(|error| ConfigError::json(file, &error))?;
+    let mut header = Header::default();
+    // A stop is no mistake, and every mistake behind it shows below.
+    if let Err(error) = Beginning(&mut header).deserialize(&mut serde_json::Deserializer::from_str(text))
+        && !header.said().all()
+    {
+        return Err(ConfigError::json(file, &error));
+    }
     let said = header.said();
     let word = |value: Option<serde_json::Value>| {
         value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
@@ -84,11 +92,49 @@ fn read_json<T: DeserializeOwned>(kind: FileKind, file: &str, text: &str) -> Res
     check_kind(kind, file, (1, 1), word(header.kind).as_deref())?;
     check_format(kind, file, (1, 1), word(header.format).as_deref())?;
     check_complete(kind, file, said)?;
-    serde_json::from_str(text).map_err(|error| match from_yaml::<T>(text) {
+    serde_json::from_str(text).map_err(|error| match error.classify() {
         // JSON is YAML too, and the YAML reader knows more about the mistake.
-        Err(yaml) => ConfigError::yaml(file, text, &yaml),
-        Ok(_) => ConfigError::json(file, &error),
+        serde_json::error::Category::Data => match from_yaml::<T>(text) {
+            Err(yaml) => ConfigError::yaml(file, text, &yaml),
+            Ok(_) => ConfigError::json(file, &error),
+        },
+        serde_json::error::Category::Syntax | serde_json::error::Category::Eof | serde_json::error::Category::Io => {
+            ConfigError::json(file, &error)
+        }
     })
+}
+
+/// Reads an object up to the point where its header is known: large files begin with it.
+struct Beginning<'h>(&'h mut Header<serde_json::Value>);
+
+impl<'de> DeserializeSeed<'de> for Beginning<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Beginning<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            match &*key {
+                "format" => self.0.format = Some(map.next_value()?),
+                "kind" => self.0.kind = Some(map.next_value()?),
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+            if self.0.said().all() {
+                return Err(M::Error::custom("the header is read"));
+            }
+        }
+        Ok(())
+    }
 }
 
 fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, serde_yaml::Error> {
