@@ -31,7 +31,7 @@ impl Slot {
     }
 
     fn fits(&self, amounts: &[i64]) -> bool {
-        amounts.iter().zip(&self.free).all(|(amount, free)| *amount == 0 || amount <= free)
+        fits(&self.free, amounts)
     }
 
     /// Adds one instance.
@@ -61,6 +61,11 @@ impl Slot {
             self.members.retain(|(_, count)| *count > 0);
         }
     }
+}
+
+/// An overcommitted class bars only what asks for it.
+fn fits(free: &[i64], amounts: &[i64]) -> bool {
+    amounts.iter().zip(free).all(|(amount, free)| *amount == 0 || amount <= free)
 }
 
 /// What an instance asks of a host, by number.
@@ -100,6 +105,9 @@ pub(super) enum Barrier {
 pub(super) struct Space {
     layout: Arc<Layout>,
     slots: Vec<Slot>,
+    /// The room of all slots once more, host by host: whether there is some is asked a hundred million times in a large
+    /// region, and this lies in a cache.
+    free: Vec<i64>,
     targets: Vec<bool>,
     empty_targets: Vec<u32>,
 }
@@ -110,9 +118,10 @@ impl Space {
         let hosts = u32::try_from(layout.len()).unwrap_or(u32::MAX);
         let slot = |host| Slot { free: layout.capacity(host).into(), occupants: 0, members: Vec::new() };
         let slots = (0..hosts).map(slot).collect();
+        let free = (0..hosts).flat_map(|host| layout.capacity(host)).copied().collect();
         let targets = vec![false; layout.len()];
         let empty_targets = vec![0; layout.zone_count()];
-        Self { layout, slots, targets, empty_targets }
+        Self { layout, slots, free, targets, empty_targets }
     }
 
     /// The numbers behind the names.
@@ -146,6 +155,7 @@ impl Space {
     pub(super) fn take(&mut self, host: u32, need: &Need<'_>) {
         self.count_empty(host, false);
         self.slots[host as usize].take(need);
+        self.note_room(host);
         self.count_empty(host, true);
     }
 
@@ -153,7 +163,17 @@ impl Space {
     pub(super) fn give(&mut self, host: u32, need: &Need<'_>) {
         self.count_empty(host, false);
         self.slots[host as usize].give(need);
+        self.note_room(host);
         self.count_empty(host, true);
+    }
+
+    fn note_room(&mut self, host: u32) {
+        let free = &self.slots[host as usize].free;
+        self.free[host as usize * free.len()..][..free.len()].copy_from_slice(free);
+    }
+
+    fn has_room(&self, host: u32, amounts: &[i64]) -> bool {
+        fits(&self.free[host as usize * amounts.len()..][..amounts.len()], amounts)
     }
 
     fn count_empty(&mut self, host: u32, add: bool) {
@@ -195,13 +215,12 @@ impl Space {
 
     /// Whether [`Self::admits`] holds, without the reason why not: most hosts that are asked refuse.
     pub(super) fn takes(&self, host: u32, need: &Need<'_>, kept_empty: u32) -> bool {
-        let slot = self.slot(host);
-        self.is_target(host) && slot.fits(need.amounts) && self.admits(host, need, kept_empty).is_ok()
+        self.is_target(host) && self.has_room(host, need.amounts) && self.admits(host, need, kept_empty).is_ok()
     }
 
     /// Whether [`Self::suits`] holds, without the reason why not.
     pub(super) fn is_suitable(&self, host: u32, need: &Need<'_>) -> bool {
-        self.slot(host).fits(need.amounts) && self.suits(host, need).is_ok()
+        self.has_room(host, need.amounts) && self.suits(host, need).is_ok()
     }
 
     fn suits_slot(&self, host: u32, slot: &Slot, need: &Need<'_>) -> Result<(), Barrier> {

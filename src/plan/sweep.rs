@@ -36,10 +36,13 @@ struct Goal<'a> {
 
 /// Attempts, so that the sum of their costs stays about the same: one costs a little for each instance, and about
 /// ten times as much for each host.
-const EFFORT: usize = 1_000_000;
+const EFFORT: usize = 850_000;
 
 /// Fewest and most attempts of each stage.
 const ATTEMPTS: (usize, usize) = (2, 24);
+
+/// Attempts for those who ask whether it can be done, not how well.
+const QUICK: usize = 3;
 
 /// Rounds before the end from which on times are fitted: which is best depends on how much times differ.
 const FITTED_ROUNDS: [u64; 4] = [8, 4, 16, 32];
@@ -68,7 +71,7 @@ pub(super) fn sweep(fleet: &Fleet<'_>, objective: &Objective, canaries: &[u32], 
 /// The first attempt that leaves no host stuck, else the one that leaves fewest: for those who ask whether, not how well.
 pub(super) fn fewest_stuck(fleet: &Fleet<'_>, canaries: &[u32], seed: u64) -> Option<Tried> {
     let mut best: Option<Tried> = None;
-    for strategy in first_stage(fleet, seed, ATTEMPTS.0) {
+    for strategy in first_stage(fleet, seed, QUICK) {
         let tried = attempt(fleet, canaries, strategy);
         if best.as_ref().is_none_or(|best| tried.schedule.stuck.len() < best.schedule.stuck.len()) {
             best = Some(tried);
@@ -94,7 +97,7 @@ fn first_stage(fleet: &Fleet<'_>, seed: u64, attempts: usize) -> Vec<Strategy> {
         idle_targets: true,
         seed,
     };
-    let seeds = [0, slots, slots / 2, slots / 4, slots - slots / 4, slots / 8];
+    let seeds = [0, slots / 2, slots, slots / 4, slots - slots / 4, slots / 8];
     let mut strategies: Vec<Strategy> = Vec::new();
     for seeds in seeds {
         for (order, pack) in [(Order::Mixed, true), (Order::Longest, true), (Order::Mixed, false)] {
@@ -106,7 +109,7 @@ fn first_stage(fleet: &Fleet<'_>, seed: u64, attempts: usize) -> Vec<Strategy> {
     }
     // With few attempts each number of seeds counts more than another order.
     strategies.sort_by_key(|strategy| (!strategy.pack, strategy.order == Order::Longest));
-    strategies.truncate(attempts.max(3));
+    strategies.truncate(attempts);
     strategies
 }
 
@@ -119,7 +122,8 @@ fn second_stage(basis: &Strategy, attempts: usize) -> Vec<Strategy> {
         seed: basis.seed.wrapping_add(number as u64),
         ..basis.clone()
     };
-    (1..attempts).map(variant).collect()
+    // Two processors need two attempts.
+    (1..attempts.max(3)).map(variant).collect()
 }
 
 /// Strategies that spend moves to fill slots, or pack other hosts first; for those who ask for the fastest, or where
