@@ -9,12 +9,6 @@ use super::space::Barrier;
 /// Hosts that are tried for one slot before the next cell is asked; failures of neighbours are alike.
 pub(super) const TRIES: usize = 16;
 
-/// Hosts among which those to pack are looked for: where so many light ones found no room, heavier ones find none.
-const LIGHT: usize = 4 * TRIES;
-
-/// Gaps that are looked at for one instance; those that fit in the tight class rarely fail in another.
-const GAPS: usize = 64;
-
 impl Loop<'_, '_> {
     /// Begins one host where that is possible; the policy's priority goes first, then cells with most work left per host that is out go first.
     pub(super) fn begin_next(&mut self) -> bool {
@@ -40,9 +34,9 @@ impl Loop<'_, '_> {
             return true;
         }
         let ramping = self.strategy.pack && self.is_ramping(cell);
-        (ramping && self.pack_lightest(cell))
+        (ramping && self.pack_one(cell))
             || self.mirror_fitting(cell)
-            || (!ramping && self.pack_lightest(cell))
+            || (!ramping && self.pack_one(cell))
             || self.seed_where_allowed(cell)
             || (self.is_starved(cell) && self.begin_if_room_appeared(cell))
     }
@@ -131,7 +125,7 @@ impl Loop<'_, '_> {
     }
 
     /// Whether a vacant host may be used for one of another kind.
-    fn may_spend(&self, target: u32, host: u32) -> bool {
+    pub(super) fn may_spend(&self, target: u32, host: u32) -> bool {
         let (kind, other) = (self.index.cell_of[target as usize], self.index.cell_of[host as usize]);
         let cell = &self.index.cells[kind as usize];
         let is_smaller = || {
@@ -180,105 +174,6 @@ impl Loop<'_, '_> {
             self.begin(host, &placement);
         }
         all
-    }
-
-    /// Packs the lightest host that can be.
-    fn pack_lightest(&mut self, cell: usize) -> bool {
-        let version = self.index.rooms[self.index.cells[cell].domain as usize].version;
-        let fresh = |host: &u32| self.failed_at[*host as usize] != version && self.has_slot(*host);
-        let by_load = &self.index.cells[cell].by_load;
-        let lightest = by_load.iter().map(|(_, host)| *host).take(LIGHT);
-        let hosts: Vec<u32> = lightest.filter(fresh).take(TRIES).collect();
-        hosts.into_iter().any(|host| self.pack(host, false))
-    }
-
-    /// Places the instances of `host`, the biggest first, where they fit best between others; what is left over goes
-    /// together into one vacant host. Begins it.
-    fn pack(&mut self, host: u32, in_need: bool) -> bool {
-        let domain = self.fleet.layout.domain_of(host) as usize;
-        let vacant = self.index.rooms[domain].vacant.last().map_or(0, |(free, _)| *free);
-        let mut budget = if self.strategy.squeeze && !in_need { self.late_moves_left } else { 0 };
-        let mut placement = Vec::with_capacity(self.leaving[host as usize].len());
-        let mut left = Vec::new();
-        let mut left_over = 0;
-        for instance in self.leaving[host as usize].clone() {
-            if let Some(target) = self.gap_within(instance, host, &mut budget) {
-                self.book_seed(instance, host, target);
-                placement.push((instance, target));
-                continue;
-            }
-            left.push(instance);
-            left_over += self.fleet.amount(instance, self.fleet.tight(host));
-            // No vacant host will do: the rest need not be looked at.
-            if left_over > vacant {
-                break;
-            }
-        }
-        if !left.is_empty() {
-            let together = (left_over <= vacant).then(|| self.vacant_for(&left, host, in_need)).flatten();
-            let Some(target) = together else {
-                for (instance, target) in placement {
-                    self.undo_seed(instance, host, target);
-                }
-                self.failed_at[host as usize] = self.index.rooms[domain].version;
-                return false;
-            };
-            placement.extend(left.into_iter().map(|instance| (instance, target)));
-        }
-        if self.strategy.squeeze && !in_need {
-            self.late_moves_left = budget;
-        }
-        self.begin(host, &placement);
-        true
-    }
-
-    /// The best gap of a mitigated host, else one of a host that is not while the budget lasts.
-    fn gap_within(&self, instance: u32, from: u32, budget: &mut u32) -> Option<u32> {
-        self.best_gap(instance, from).or_else(|| {
-            *budget = budget.checked_sub(1)?;
-            let found = self.best_unmitigated(instance, from, self.fleet.layout.domain_of(from), false);
-            *budget += u32::from(found.is_none());
-            found
-        })
-    }
-
-    /// Books all of `instances` onto the smallest vacant host that takes them together.
-    fn vacant_for(&mut self, instances: &[u32], from: u32, in_need: bool) -> Option<u32> {
-        let domain = self.fleet.layout.domain_of(from) as usize;
-        let vacant: Vec<u32> = self.index.rooms[domain].vacant.iter().map(|(_, target)| *target).collect();
-        vacant
-            .into_iter()
-            .find(|target| (in_need || self.may_spend(*target, from)) && self.take_together(instances, from, *target))
-    }
-
-    pub(super) fn best_gap(&self, instance: u32, from: u32) -> Option<u32> {
-        let need = self.fleet.need(instance, from);
-        let amount = self.fleet.amount(instance, self.fleet.tight(from));
-        let room = &self.index.rooms[self.fleet.layout.domain_of(from) as usize];
-        let gaps = room.gaps.range((amount, 0)..).take(GAPS).map(|(_, target)| *target);
-        let mut fits = gaps.filter(|target| self.space.takes(*target, &need, self.fleet.kept_empty));
-        let first = fits.next()?;
-        if !self.strategy.idle_targets || self.timetable.is_idle(first, self.now) {
-            return Some(first);
-        }
-        Some(fits.find(|target| self.timetable.is_idle(*target, self.now)).unwrap_or(first))
-    }
-
-    fn take_together(&mut self, instances: &[u32], from: u32, target: u32) -> bool {
-        let mut taken = 0;
-        for instance in instances {
-            if !self.space.takes(target, &self.fleet.need(*instance, from), self.fleet.kept_empty) {
-                break;
-            }
-            self.book(*instance, from, target);
-            taken += 1;
-        }
-        if taken < instances.len() {
-            for instance in &instances[..taken] {
-                self.unbook(*instance, from, target);
-            }
-        }
-        taken == instances.len()
     }
 
     /// Begins a given host in whatever way there is.

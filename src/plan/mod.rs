@@ -17,6 +17,7 @@ mod kinds;
 mod layout;
 mod lint;
 mod movability;
+mod pack;
 pub mod placement;
 mod planner;
 mod pools;

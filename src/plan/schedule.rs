@@ -26,6 +26,8 @@ pub(super) struct Strategy {
     /// Whether those moves are spent on small instances, into the gaps of hosts that are not mitigated, so that what is
     /// left of two hosts fits into one.
     pub(super) squeeze: bool,
+    /// Whether of all hosts that wait the one is packed of which least is left over, not the lightest.
+    pub(super) thorough: bool,
     /// Which hosts are packed first.
     pub(super) lightness: Lightness,
     /// From this many rounds before the end on, hosts are chosen by how well their time fills what is left.

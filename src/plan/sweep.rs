@@ -61,7 +61,13 @@ pub(super) fn sweep(fleet: &Fleet<'_>, objective: &Objective, canaries: &[u32], 
         tried.extend(try_all(fleet, canaries, late_seeds(fleet, goal, &tried[best].strategy, attempts)));
         best = choose(&tried, goal);
     }
+    if is_starved(&tried[best].schedule, goal) {
+        tried.extend(try_all(fleet, canaries, thorough(fleet, goal, &tried[best].strategy)));
+        best = choose(&tried, goal);
+    }
     let basis = tried[best].strategy.clone();
+    // Where every host is compared, their order decides little, and each attempt costs ten others.
+    let attempts = if basis.thorough { ATTEMPTS.0 } else { attempts };
     tried.extend(try_all(fleet, canaries, second_stage(&basis, attempts)));
     let chosen = choose(&tried, goal);
     let because = explain(&tried, chosen, goal);
@@ -92,6 +98,7 @@ fn first_stage(fleet: &Fleet<'_>, seed: u64, attempts: usize) -> Vec<Strategy> {
         late_moves: 0,
         pack: true,
         squeeze: false,
+        thorough: false,
         lightness: Lightness::Tight,
         fitted_rounds,
         idle_targets: true,
@@ -145,6 +152,24 @@ fn late_seeds(fleet: &Fleet<'_>, goal: Goal<'_>, basis: &Strategy, attempts: usi
     strategies
 }
 
+/// Strategies that look at every host for the one to pack: they cost the most, and only full fleets need them.
+fn thorough(fleet: &Fleet<'_>, goal: Goal<'_>, basis: &Strategy) -> Vec<Strategy> {
+    let budget = share(fleet.instance_count(), goal.objective.extra_moves.fraction());
+    // Who wants few moves sets no budget: where nothing comes near the bound, more moves may be worth it.
+    let most = match goal.objective.prefer {
+        Prefer::FewestMoves => budget + budget / 2,
+        Prefer::Fastest => budget,
+    };
+    let spent = [0, budget / 4, budget / 2, most];
+    let strategy = |late_moves| Strategy { late_moves, squeeze: late_moves > 0, thorough: true, ..basis.clone() };
+    spent.map(strategy).to_vec()
+}
+
+/// Whether slots stand idle for want of vacant hosts.
+fn is_starved(schedule: &Schedule, goal: Goal<'_>) -> bool {
+    schedule.makespan > goal.makespan + goal.makespan / 4
+}
+
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -182,8 +207,8 @@ fn choose(tried: &[Tried], goal: Goal<'_>) -> usize {
         let moves = moves as u64;
         match goal.objective.prefer {
             Prefer::FewestMoves if is_within(makespan, goal) => (0, moves, makespan),
-            // Out of reach for all: near the shortest, fewer moves are worth more than the last percent.
-            Prefer::FewestMoves if makespan <= shortest + shortest / 100 => (1, moves, makespan),
+            // Out of reach for all: near the shortest, fewer moves are worth more than the last few percent.
+            Prefer::FewestMoves if makespan <= shortest + shortest / 20 => (1, moves, makespan),
             Prefer::FewestMoves => (2, makespan, moves),
             Prefer::Fastest if is_in_budget(tried.schedule.moves, goal) => (0, makespan, moves),
             Prefer::Fastest => (1, moves, makespan),
@@ -284,8 +309,11 @@ impl Strategy {
             Lightness::Fullest => ", lightest by the fullest class",
             Lightness::Sum => ", lightest by the sum of classes",
         };
+        let thorough = if self.thorough { ", all hosts compared" } else { "" };
         let idle = if self.idle_targets { ", idle targets first" } else { "" };
         let Self { seeds, fitted_rounds, seed, .. } = self;
-        format!("{seeds} seeds, {order}, fitted over {fitted_rounds} rounds, {pack}{light}{idle}{late}, seed {seed}")
+        format!(
+            "{seeds} seeds, {order}, fitted over {fitted_rounds} rounds, {pack}{light}{thorough}{idle}{late}, seed {seed}"
+        )
     }
 }

@@ -3,6 +3,7 @@
 mod checker;
 mod diff;
 mod domains;
+mod hard;
 mod infeasible;
 mod plans;
 mod properties;
@@ -43,6 +44,10 @@ impl Case {
     }
 
     fn plan(&self) -> Result<Rollout, PlanError> {
+        self.reported().map(|(rollout, _)| rollout)
+    }
+
+    fn reported(&self) -> Result<(Rollout, PlanReport), PlanError> {
         let remedy = synthetic::remedy();
         let input = PlanInput {
             region: &self.region,
@@ -56,7 +61,7 @@ impl Case {
             now: "2026-11-22T12:00:00Z".parse().unwrap(),
             id: RolloutId::new(uuid::Uuid::from_u128(1)),
         };
-        plan(&input).map(|(rollout, _)| rollout)
+        plan(&input)
     }
 
     fn planned(&self) -> Rollout {
