@@ -1,7 +1,8 @@
 //! The state of one host within a run: its phase, its steps, what they left. Part of the fold; changed only by
 //! [`super::RunState::apply`].
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -227,19 +228,28 @@ impl HostState {
             .collect();
     }
 
-    /// Adds the moves that a `resolve` found, and a further look after them, for which the fence waits.
-    pub(super) fn add_moves(&mut self, host: &HostName, resolved: &StepId, leaving: &[LeavingInstance]) {
+    /// Adds the moves that a `resolve` found, and a further look after them, for which the fence waits. Moves are ready
+    /// in the order of the plan; what the plan does not know comes after it, the biggest first: what is copied longest
+    /// ends the drain.
+    pub(super) fn add_moves(&mut self, planned: &PlannedHost, resolved: &StepId, leaving: &[LeavingInstance]) {
         if leaving.is_empty() {
             return;
         }
         self.rounds += 1;
+        let places: BTreeMap<InstanceId, usize> =
+            planned.moves.iter().map(|planned| planned.instance).zip(0..).collect();
+        let mut leaving: Vec<&LeavingInstance> = leaving.iter().collect();
+        leaving.sort_by_key(|instance| {
+            let place = places.get(&instance.id).copied().unwrap_or(usize::MAX);
+            (place, Reverse(instance.resources.memory_mb()))
+        });
         let mut moves = Vec::with_capacity(leaving.len());
         for instance in leaving {
-            let step = self.unused(move_step(host, instance.id, resolved));
+            let step = self.unused(move_step(&planned.host, instance.id, resolved));
             moves.push(step.id.clone());
             self.steps.insert(step.id.clone(), StepState::new(step, Some(instance.clone())));
         }
-        let again = self.add_step(host, StepKind::Resolve, moves);
+        let again = self.add_step(&planned.host, StepKind::Resolve, moves);
         if let Some(fence) = self.steps.values_mut().rfind(|state| state.step.kind == StepKind::Fence) {
             fence.step.needs = vec![again];
         }

@@ -345,18 +345,10 @@ impl View<'_> {
         if self.state.index.in_use().has_all_migrations(limits) {
             return Vec::new();
         }
-        let mut moves: Vec<&StepState> = Vec::new();
-        for place in self.state.index.with_moves() {
-            let may_leave = |pulse: &Pulse| pulse.moving.len() < limits.migrations_per_source;
-            if self.state.index.pulse(place).is_some_and(may_leave) {
-                moves.extend(self.ready(place, |pulse| &pulse.moves));
-            }
-        }
-        // The biggest first: what is copied longest ends the drain.
-        moves.sort_by_key(|step| {
-            std::cmp::Reverse(step.leaving.as_ref().map(|instance| instance.resources.memory_mb()))
-        });
-        moves.into_iter().find_map(|step| self.start(step).ok()).into_iter().collect()
+        let may_leave = |pulse: &Pulse| pulse.moving.len() < limits.migrations_per_source;
+        let hosts = self.state.index.with_moves().filter(|place| self.state.index.pulse(*place).is_some_and(may_leave));
+        let mut moves = hosts.flat_map(|place| self.ready(place, |pulse| &pulse.moves));
+        moves.find_map(|step| self.start(step).ok()).into_iter().collect()
     }
 
     /// Ready steps of one host.

@@ -195,10 +195,12 @@ impl RunState {
         self.running_mut(id)?.status = StepStatus::Succeeded(output.clone());
         self.sick = None;
         self.settle_move(id, &host, output);
+        let rollout = Arc::clone(&self.rollout);
+        let planned = self.planned.get(&host).and_then(|place| rollout.hosts.get(*place));
         let state = self.host_mut(&host)?;
         state.remember(id, output);
-        if let StepOutput::Resolved { leaving, .. } = output {
-            state.add_moves(&host, id, leaving);
+        if let (StepOutput::Resolved { leaving, .. }, Some(planned)) = (output, planned) {
+            state.add_moves(planned, id, leaving);
             for instance in leaving {
                 self.occupancy
                     .place(instance.id, &instance.resources, instance.group.as_ref(), &host)

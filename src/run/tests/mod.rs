@@ -10,6 +10,7 @@ use super::schedule::{Decision, Wait, next_wake, retry_at, waiting};
 use super::state::{RunState, RunStatus};
 use crate::actions::ErrorClass;
 use crate::model::{HostName, Limit, Percent, Span, StepId};
+use crate::plan::PlannedMove;
 use fixture::{Play, id, leaving};
 
 fn failure(class: ErrorClass, scope: FaultScope) -> StepFailure {
@@ -104,6 +105,24 @@ fn one_migration_a_source_and_a_target_at_a_time() {
     play.settle();
     assert_eq!(moving(&play), 1);
     assert!(!play.running().iter().any(|step| step == "a/fence"), "fenced with a move under way");
+}
+
+#[test]
+fn moves_begin_in_the_order_of_the_plan_and_what_it_does_not_know_comes_last() {
+    let mut play = Play::of(&["a"], |rollout| {
+        let planned = rollout.hosts[0].moves[0].clone();
+        let another = |number| PlannedMove { instance: id(number), ..planned.clone() };
+        rollout.hosts[0].moves = vec![another(4), another(1), another(7)];
+    });
+    drain(&mut play, "a", &[1, 2, 4, 7]);
+    let mut order = Vec::new();
+    for _ in 0..4 {
+        play.settle();
+        let under_way = play.running().into_iter().find(|step| step.contains("/move/")).unwrap();
+        play.succeed(&under_way, StepOutput::Moved { to: "spare".into(), migration: None, request: None });
+        order.push(under_way);
+    }
+    assert_eq!(order, [4, 1, 7, 2].map(|number| StepId::of_move(&"a".into(), id(number)).to_string()));
 }
 
 #[test]
