@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use indexmap::IndexSet;
 
+use super::parts::in_parts;
 use crate::model::{Host, HostName, Instance, Region, Resources};
 
 /// Hosts and instances of a region by number.
@@ -31,16 +32,22 @@ impl<'a> Census<'a> {
         hosts.dedup_by(|a, b| a.host == b.host);
         let numbers: IndexSet<&HostName> = hosts.iter().map(|host| &host.host).collect();
         let number = |name: &HostName| numbers.get_index_of(name).and_then(|number| u32::try_from(number).ok());
-        let homes: Vec<Option<u32>> =
-            region.instances.iter().map(|instance| instance.host.as_ref().and_then(number)).collect();
+        let classes = classes(region);
+        let parts = in_parts(&region.instances, |_, instances| {
+            let homes: Vec<Option<u32>> =
+                instances.iter().map(|instance| instance.host.as_ref().and_then(number)).collect();
+            let amounts: Vec<i64> =
+                instances.iter().flat_map(|instance| dense(&classes, &instance.resources)).collect();
+            (homes, amounts)
+        });
+        let (homes, amounts): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        let (homes, amounts) = (homes.concat(), amounts.concat());
         let mut on = vec![Vec::new(); hosts.len()];
         for (instance, home) in (0_u32..).zip(&homes) {
             if let Some(home) = home {
                 on[*home as usize].push(instance);
             }
         }
-        let classes = classes(region);
-        let amounts = region.instances.iter().flat_map(|instance| dense(&classes, &instance.resources)).collect();
         Self { hosts, instances: &region.instances, classes, on, homes, amounts }
     }
 
@@ -57,16 +64,18 @@ impl<'a> Census<'a> {
 }
 
 fn classes(region: &Region) -> Vec<String> {
-    let mut classes = BTreeSet::new();
-    let hosts = region.hosts.iter().map(|host| &host.capacity);
-    for resources in hosts.chain(region.instances.iter().map(|instance| &instance.resources)) {
-        for (class, _) in resources.iter() {
+    fn distinct<'r>(all: impl Iterator<Item = &'r Resources>) -> BTreeSet<&'r str> {
+        let mut classes = BTreeSet::new();
+        for (class, _) in all.flat_map(Resources::iter) {
             if !classes.contains(class) {
-                classes.insert(class.to_owned());
+                classes.insert(class);
             }
         }
+        classes
     }
-    classes.into_iter().collect()
+    let mut parts = in_parts(&region.instances, |_, part| distinct(part.iter().map(|instance| &instance.resources)));
+    parts.push(distinct(region.hosts.iter().map(|host| &host.capacity)));
+    parts.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().map(str::to_owned).collect()
 }
 
 /// No amount is larger, so that sums over a region cannot overflow.

@@ -6,6 +6,7 @@ use super::census::Census;
 use super::input::Experience;
 use super::kinds::Suits;
 use super::layout::Layout;
+use super::parts::in_parts;
 use super::select::Selection;
 use super::space::{Need, Space};
 use crate::model::{Estimate, Host, HostName, Instance, Policy, Region};
@@ -68,6 +69,13 @@ pub(super) struct Streams {
     pub(super) target: usize,
 }
 
+/// What an instance asks for by name, by number.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    group: Option<u32>,
+    zone: Option<u32>,
+}
+
 #[derive(Debug)]
 struct Leaver<'a> {
     instance: &'a Instance,
@@ -116,8 +124,9 @@ impl<'a> Fleet<'a> {
             layout,
         };
         fleet.region_hosts.clone_from(&census.hosts);
-        fleet.fill(census);
-        fleet.add_leavers(census, selection, &suits.of, &policy.estimate);
+        let asked = fleet.asked(census);
+        fleet.fill(census, &asked);
+        fleet.add_leavers(census, selection, &asked, &suits.of, &policy.estimate);
         for name in &selection.bystanders {
             if let Some(host) = fleet.layout.host(name) {
                 fleet.bystander[host as usize] = true;
@@ -132,10 +141,19 @@ impl<'a> Fleet<'a> {
         fleet
     }
 
-    fn fill(&mut self, census: &Census<'a>) {
+    /// Looks up groups and zones of all instances by name, once and in the order in which they lie in memory.
+    fn asked(&self, census: &Census<'a>) -> Vec<Asked> {
+        let look_up = |instance: &Instance| Asked {
+            group: instance.group.as_ref().and_then(|group| self.layout.group(group)),
+            // A zone that no host is in is like any other zone than the host's: nothing takes it.
+            zone: instance.pinned_zone.as_ref().map(|zone| self.layout.zone(zone).unwrap_or(u32::MAX)),
+        };
+        in_parts(census.instances, |_, part| part.iter().map(look_up).collect::<Vec<_>>()).concat()
+    }
+
+    fn fill(&mut self, census: &Census<'a>, asked: &[Asked]) {
         for (number, host) in census.housed() {
-            let instance = &census.instances[number as usize];
-            let group = instance.group.as_ref().and_then(|group| self.layout.group(group));
+            let group = asked[number as usize].group;
             let amounts = census.amounts(number);
             self.space.take(host, &Need { amounts, group, from: host, zone: None, kinds: None });
         }
@@ -145,21 +163,24 @@ impl<'a> Fleet<'a> {
         &mut self,
         census: &Census<'a>,
         selection: &Selection<'a>,
+        asked: &[Asked],
         suits: &[(u32, Option<u32>)],
         estimate: &Estimate,
     ) {
         let mut suits = suits.iter().map(|(_, suits)| *suits);
+        let memory = census.classes.iter().position(|class| class == "MEMORY_MB");
         for (home, instances) in &selection.leaving {
             for place in instances {
-                let instance = &census.instances[*place as usize];
                 let number = u32::try_from(self.instances.len()).unwrap_or(u32::MAX);
-                self.amounts.extend(census.amounts(*place));
+                let amounts = census.amounts(*place);
+                let memory_mb = memory.map_or(0, |class| amounts[class].unsigned_abs());
+                let Asked { group, zone } = asked[*place as usize];
+                self.amounts.extend(amounts);
                 self.instances.push(Leaver {
-                    instance,
-                    duration: millis(estimate.move_seconds(instance.resources.memory_mb())).max(1),
-                    group: instance.group.as_ref().and_then(|group| self.layout.group(group)),
-                    // A zone that no host is in is like any other zone than the host's: nothing takes it.
-                    zone: instance.pinned_zone.as_ref().map(|zone| self.layout.zone(zone).unwrap_or(u32::MAX)),
+                    instance: &census.instances[*place as usize],
+                    duration: millis(estimate.move_seconds(memory_mb)).max(1),
+                    group,
+                    zone,
                     suits: suits.next().flatten(),
                 });
                 self.leaving[*home as usize].push(number);

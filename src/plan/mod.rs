@@ -18,6 +18,7 @@ mod layout;
 mod lint;
 mod movability;
 mod pack;
+mod parts;
 pub mod placement;
 mod planner;
 mod pools;

@@ -9,6 +9,7 @@ use super::fleet::{Fleet, seconds};
 use super::infeasible;
 use super::input::{Attempt, NoRoom, PlanError, PlanInput, PlanReport};
 use super::lint::advice;
+use super::parts::in_parts;
 use super::rollout::{
     Certificate, Note, PlannedHost, PlannedMove, Rollout, RolloutKind, Severity, SkipReason, SkippedHost,
 };
@@ -112,19 +113,13 @@ fn assemble(
     rollout
 }
 
-/// Writes the hosts out, a part on each processor: copying names is most of what a large plan costs. A part that were
-/// lost would be missed by the checker.
+/// Writes the hosts out, a part on each processor: copying names is much of what a large plan costs.
 fn planned_hosts(input: &PlanInput<'_>, fleet: &Fleet<'_>, hosts: &[Planned]) -> Vec<PlannedHost> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let size = hosts.len().div_ceil(threads).max(1);
-    let written = |(part, hosts): (usize, &[Planned])| {
-        let numbered = hosts.iter().zip((1..).skip(part * size));
+    let written = in_parts(hosts, |first, hosts| {
+        let numbered = hosts.iter().zip((1..).skip(first));
         numbered.map(|(planned, order)| planned_host(input, fleet, order, planned)).collect::<Vec<_>>()
-    };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = hosts.chunks(size).enumerate().map(|part| scope.spawn(move || written(part))).collect();
-        workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
-    })
+    });
+    written.into_iter().flatten().collect()
 }
 
 fn planned_host(input: &PlanInput<'_>, fleet: &Fleet<'_>, order: u32, planned: &Planned) -> PlannedHost {

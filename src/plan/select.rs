@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::census::Census;
 use super::input::{PlanError, PlanInput, Scope, Unknown, UnprovenIdentity};
 use super::movability::{Affinity, Movability, movability};
+use super::parts::in_parts;
 use super::rollout::{PlannedStay, SkipReason, SkippedHost};
 use crate::model::{Host, HostName, Mark, Policy, Region, ServiceState, ServiceStatus};
 use crate::remedy::{Outcome, Verdict, VerdictKind, prospect};
@@ -30,22 +31,24 @@ pub(super) struct Selection<'a> {
 pub(super) fn select<'a>(input: &PlanInput<'a>, census: &Census<'a>) -> Result<Selection<'a>, PlanError> {
     reject_strangers(input.region, input.scope, input.policy)?;
     let affinity = Affinity::of(input.region);
+    let sorted = in_parts(&census.hosts, |first, hosts| {
+        let numbered = (0_u32..).skip(first).zip(hosts);
+        numbered.map(|(number, host)| sort(number, host, census, &affinity, input)).collect::<Vec<_>>()
+    });
     let mut selection = Selection::default();
-    for (number, host) in (0_u32..).zip(census.hosts.iter().copied()) {
-        let verdict = input.verdicts.get(&host.host);
+    for ((number, host), sorted) in (0_u32..).zip(census.hosts.iter().copied()).zip(sorted.into_iter().flatten()) {
         let rules = &input.policy.hosts;
-        let skip = reason_to_skip(host, verdict, input).or_else(|| reason_not_to_reboot(host, input));
         let may_take = !rules.exclude.contains(&host.host) && !rules.spare.contains(&host.host);
-        if may_take && is_target(host, verdict, input.scope) {
+        if may_take && is_target(host, input.verdicts.get(&host.host), input.scope) {
             selection.targets.insert(&host.host);
         }
-        let skip = match skip {
-            Some(skip) => Some(skip),
-            None => selection.sort_instances(number, census, &affinity, input),
-        };
-        match skip {
-            None => selection.hosts.push(host),
-            Some((reason, detail)) => {
+        match sorted {
+            Ok(Sorted { leaving, stays }) => {
+                selection.hosts.push(host);
+                selection.leaving.push((number, leaving));
+                selection.stays.extend(stays);
+            }
+            Err((reason, detail)) => {
                 if may_take && is_bystander(host, reason, input.scope) {
                     selection.bystanders.insert(&host.host);
                 }
@@ -56,47 +59,53 @@ pub(super) fn select<'a>(input: &PlanInput<'a>, census: &Census<'a>) -> Result<S
     Ok(selection)
 }
 
-impl<'a> Selection<'a> {
-    /// Says of each instance whether it leaves or stays; answers why the host cannot be emptied, if so.
-    fn sort_instances(
-        &mut self,
-        number: u32,
-        census: &Census<'a>,
-        affinity: &Affinity,
-        input: &PlanInput<'_>,
-    ) -> Option<(SkipReason, String)> {
-        let mut leaving = Vec::new();
-        let mut stays = Vec::new();
-        let mut blocked = Vec::new();
-        let host = census.hosts[number as usize];
-        for place in &census.on[number as usize] {
-            let instance = &census.instances[*place as usize];
-            match movability(instance, affinity, &input.policy.instances) {
-                Movability::Moves => leaving.push((instance.id, *place)),
-                Movability::Stays { reason, handling } => stays.push(PlannedStay {
-                    instance: instance.id,
-                    name: instance.name.clone(),
-                    project: instance.project.clone(),
-                    host: host.host.clone(),
-                    reason,
-                    handling,
-                }),
-                Movability::Blocks { why } => blocked.push(format!("{} ({}): {why}", instance.name, instance.id)),
-            }
-        }
-        if let Some(first) = blocked.first() {
-            let more = match blocked.len() - 1 {
-                0 => String::new(),
-                more => format!("; and {more} more"),
-            };
-            return Some((SkipReason::CannotEmpty, format!("{first}{more}")));
-        }
-        leaving.sort_unstable();
-        stays.sort_by_key(|stay| stay.instance);
-        self.leaving.push((number, leaving.into_iter().map(|(_, place)| place).collect()));
-        self.stays.append(&mut stays);
-        None
+/// The instances of a host to remedy, in order of id.
+struct Sorted {
+    /// By their number in the census.
+    leaving: Vec<u32>,
+    stays: Vec<PlannedStay>,
+}
+
+/// Says of each instance of a host whether it leaves or stays, else why the host is left alone.
+fn sort(
+    number: u32,
+    host: &Host,
+    census: &Census<'_>,
+    affinity: &Affinity,
+    input: &PlanInput<'_>,
+) -> Result<Sorted, (SkipReason, String)> {
+    let verdict = input.verdicts.get(&host.host);
+    if let Some(skip) = reason_to_skip(host, verdict, input).or_else(|| reason_not_to_reboot(host, input)) {
+        return Err(skip);
     }
+    let mut leaving = Vec::new();
+    let mut stays = Vec::new();
+    let mut blocked = Vec::new();
+    for place in &census.on[number as usize] {
+        let instance = &census.instances[*place as usize];
+        match movability(instance, affinity, &input.policy.instances) {
+            Movability::Moves => leaving.push((instance.id, *place)),
+            Movability::Stays { reason, handling } => stays.push(PlannedStay {
+                instance: instance.id,
+                name: instance.name.clone(),
+                project: instance.project.clone(),
+                host: host.host.clone(),
+                reason,
+                handling,
+            }),
+            Movability::Blocks { why } => blocked.push(format!("{} ({}): {why}", instance.name, instance.id)),
+        }
+    }
+    if let Some(first) = blocked.first() {
+        let more = match blocked.len() - 1 {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        return Err((SkipReason::CannotEmpty, format!("{first}{more}")));
+    }
+    leaving.sort_unstable();
+    stays.sort_by_key(|stay| stay.instance);
+    Ok(Sorted { leaving: leaving.into_iter().map(|(_, place)| place).collect(), stays })
 }
 
 fn reject_strangers(region: &Region, scope: &Scope, policy: &Policy) -> Result<(), PlanError> {
