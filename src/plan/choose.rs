@@ -253,7 +253,8 @@ impl Loop<'_, '_> {
         left
     }
 
-    fn vacant_gap(&self, instance: u32, from: u32) -> Option<u32> {
+    /// The smallest vacant host that takes one instance.
+    pub(super) fn vacant_gap(&self, instance: u32, from: u32) -> Option<u32> {
         let need = self.fleet.need(instance, from);
         let vacant = &self.index.rooms[self.fleet.layout.domain_of(from) as usize].vacant;
         let mut hosts = vacant.iter().map(|(_, host)| *host);

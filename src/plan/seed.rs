@@ -63,7 +63,9 @@ impl Loop<'_, '_> {
         let mut placement: Vec<(u32, u32)> = Vec::new();
         let mut extra = 0;
         for instance in self.leaving[host as usize].clone() {
-            let target = match self.best_gap(instance, host) {
+            // Who may spend any number of moves is in need: vacant hosts are then not spared for whole ones.
+            let vacant = || (budget == u32::MAX).then(|| self.vacant_gap(instance, host)).flatten();
+            let target = match self.best_gap(instance, host).or_else(vacant) {
                 Some(target) => Some(target),
                 None if extra == budget => None,
                 None => self.best_unmitigated(instance, host, domain, to_bystanders).inspect(|_| extra += 1),

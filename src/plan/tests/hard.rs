@@ -16,9 +16,9 @@ fn full_fleet(hosts: usize, zones: usize) -> Region {
 
 #[test]
 fn in_a_full_fleet_no_host_is_stuck_and_comparing_all_hosts_opens_vacant_ones_sooner() {
-    let mut case = Case::of(full_fleet(60, 1));
-    case.policy.limits.hosts = Limit::at_most(6);
-    case.policy.limits.hosts_per_zone = Limit::at_most(6);
+    let mut case = Case::of(full_fleet(90, 1));
+    case.policy.limits.hosts = Limit::at_most(9);
+    case.policy.limits.hosts_per_zone = Limit::at_most(9);
     let (rollout, report) = case.reported().unwrap();
     assert_eq!((report.shortfalls.len(), rollout.certificate.violations.len()), (0, 0));
     let shortest = |thorough: bool| {

@@ -5,6 +5,7 @@ mod diff;
 mod domains;
 mod hard;
 mod infeasible;
+mod oracle;
 mod plans;
 mod properties;
 mod wishes;
