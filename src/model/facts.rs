@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::NumaCell;
+
 /// What was read on a host in one round trip.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -22,6 +24,9 @@ pub struct HostFacts {
     /// Processor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Cpu>,
+    /// NUMA cells in order of number; empty when they are not known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub numa: Vec<NumaCell>,
     /// `uname -r`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel: Option<String>,

@@ -6,6 +6,7 @@ mod aggregate;
 mod facts;
 mod ids;
 mod mark;
+mod numa;
 mod pace;
 mod policy;
 mod region;
@@ -21,6 +22,7 @@ pub use ids::{
     ZoneName,
 };
 pub use mark::Mark;
+pub use numa::{CellAmounts, NumaCell, Topology};
 pub use pace::{Estimate, Patience};
 pub use policy::{
     Canary, Drift, FailureBudget, Headroom, HeadroomZone, HostRules, InstanceHandling, InstanceRules, KeepUp, Limit,

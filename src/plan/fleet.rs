@@ -83,6 +83,7 @@ struct Leaver<'a> {
     group: Option<u32>,
     zone: Option<u32>,
     suits: Option<u32>,
+    topology: Option<u32>,
 }
 
 impl<'a> Fleet<'a> {
@@ -154,8 +155,9 @@ impl<'a> Fleet<'a> {
     fn fill(&mut self, census: &Census<'a>, asked: &[Asked]) {
         for (number, host) in census.housed() {
             let group = asked[number as usize].group;
+            let topology = self.layout.numa().topology(&census.instances[number as usize]);
             let amounts = census.amounts(number);
-            self.space.take(host, &Need { amounts, group, from: host, zone: None, kinds: None });
+            self.space.take(host, &Need { amounts, group, from: host, zone: None, kinds: None, topology });
         }
     }
 
@@ -182,6 +184,7 @@ impl<'a> Fleet<'a> {
                     group,
                     zone,
                     suits: suits.next().flatten(),
+                    topology: self.layout.numa().topology(&census.instances[*place as usize]),
                 });
                 self.leaving[*home as usize].push(number);
             }
@@ -207,6 +210,7 @@ impl<'a> Fleet<'a> {
             from,
             zone: leaver.zone,
             kinds: leaver.suits.map(|number| &*self.suits[number as usize]),
+            topology: leaver.topology,
         }
     }
 

@@ -93,7 +93,7 @@ type Metadata<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 /// Hosts sorted by kind.
 #[derive(Debug)]
 pub(super) struct Kinds {
-    kinds: Vec<Kind>,
+    distinct: Vec<Kind>,
     kind_of: Vec<u32>,
     traits: Vec<BTreeSet<String>>,
     rules: Vec<Rules>,
@@ -166,13 +166,13 @@ impl Kinds {
         let (rules, rules_of) = rules(&census.hosts, aggregates, &keys);
         let (processors, processor_of) = processor::sort(&census.hosts);
         let places = traits_of.into_iter().zip(rules_of).zip(processor_of);
-        let (kinds, kind_of) = number(places.map(|((traits, rules), processor)| Kind { traits, rules, processor }));
-        Self { kinds, kind_of, traits, rules, processors, keys }
+        let (distinct, kind_of) = number(places.map(|((traits, rules), processor)| Kind { traits, rules, processor }));
+        Self { distinct, kind_of, traits, rules, processors, keys }
     }
 
     /// How many kinds there are.
     pub(super) fn len(&self) -> usize {
-        self.kinds.len()
+        self.distinct.len()
     }
 
     /// The kind of a host.
@@ -191,7 +191,7 @@ impl Kinds {
 
     /// Why hosts of a kind do not suit an instance that was made on `origin`.
     pub(super) fn unfit(&self, kind: usize, demand: &Demand<'_>, origin: u32) -> Option<Unfit> {
-        let (kind, origin) = (self.kinds[kind], self.kinds[self.kind_of(origin)]);
+        let (kind, origin) = (self.distinct[kind], self.distinct[self.kind_of(origin)]);
         let traits = &self.traits[kind.traits as usize];
         if !demand.traits.iter().all(|name| traits.contains(name)) {
             return Some(Unfit::Traits(demand.traits.to_vec()));
@@ -237,7 +237,7 @@ impl Kinds {
 
     /// What sets a kind apart, for people; empty when nothing does.
     pub(super) fn label(&self, kind: usize) -> String {
-        let kind = self.kinds[kind];
+        let kind = self.distinct[kind];
         let names = self.rules[kind.rules as usize].names.iter().map(String::as_str);
         let processor = if self.processors.len() > 1 { self.processors[kind.processor as usize].label() } else { None };
         names.chain(processor).collect::<Vec<_>>().join(" + ")

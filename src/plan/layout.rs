@@ -8,6 +8,7 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::census::{Census, dense};
 use super::kinds::Kinds;
+use super::numa::Numa;
 use crate::model::{Group, GroupId, GroupPolicy, Host, HostName, Region, Resources, ZoneName};
 
 /// What no move changes.
@@ -21,6 +22,7 @@ pub(super) struct Layout {
     domain_of: Vec<u32>,
     capacity: Vec<i64>,
     kinds: Kinds,
+    numa: Numa,
     groups: IndexMap<GroupId, GroupRule>,
 }
 
@@ -64,6 +66,7 @@ impl Layout {
             domain_of: Vec::new(),
             capacity,
             kinds: Kinds::of(census, &region.aggregates),
+            numa: Numa::of(census),
             groups: rules(&region.groups),
         };
         layout.split_into_domains(sorted, region);
@@ -210,6 +213,11 @@ impl Layout {
     /// How many groups there are.
     pub(super) fn group_count(&self) -> usize {
         self.groups.len()
+    }
+
+    /// Cells of hosts.
+    pub(super) fn numa(&self) -> &Numa {
+        &self.numa
     }
 
     /// What decides, beyond room and groups, which hosts an instance may be on.

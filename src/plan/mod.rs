@@ -17,6 +17,7 @@ mod kinds;
 mod layout;
 mod lint;
 mod movability;
+mod numa;
 mod pack;
 mod parts;
 pub mod placement;

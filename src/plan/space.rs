@@ -17,6 +17,8 @@ pub(super) struct Slot {
     pub(super) occupants: u32,
     /// Members of groups on it or on their way to it.
     pub(super) members: Vec<(u32, u32)>,
+    /// Instances by NUMA topology, on it or on their way to it.
+    topologies: Vec<(u32, u32)>,
 }
 
 impl Slot {
@@ -41,10 +43,10 @@ impl Slot {
         }
         self.occupants += 1;
         if let Some(group) = need.group {
-            match self.members.iter_mut().find(|(id, _)| *id == group) {
-                Some((_, count)) => *count += 1,
-                None => self.members.push((group, 1)),
-            }
+            count_up(&mut self.members, group);
+        }
+        if let Some(topology) = need.topology {
+            count_up(&mut self.topologies, topology);
         }
     }
 
@@ -55,10 +57,10 @@ impl Slot {
         }
         self.occupants = self.occupants.saturating_sub(1);
         if let Some(group) = need.group {
-            if let Some((_, count)) = self.members.iter_mut().find(|(id, _)| *id == group) {
-                *count -= 1;
-            }
-            self.members.retain(|(_, count)| *count > 0);
+            count_down(&mut self.members, group);
+        }
+        if let Some(topology) = need.topology {
+            count_down(&mut self.topologies, topology);
         }
     }
 }
@@ -66,6 +68,20 @@ impl Slot {
 /// An overcommitted class bars only what asks for it.
 fn fits(free: &[i64], amounts: &[i64]) -> bool {
     amounts.iter().zip(free).all(|(amount, free)| *amount == 0 || amount <= free)
+}
+
+fn count_up(counts: &mut Vec<(u32, u32)>, of: u32) {
+    match counts.iter_mut().find(|(id, _)| *id == of) {
+        Some((_, count)) => *count += 1,
+        None => counts.push((of, 1)),
+    }
+}
+
+fn count_down(counts: &mut Vec<(u32, u32)>, of: u32) {
+    if let Some((_, count)) = counts.iter_mut().find(|(id, _)| *id == of) {
+        *count -= 1;
+    }
+    counts.retain(|(_, count)| *count > 0);
 }
 
 /// What an instance asks of a host, by number.
@@ -79,6 +95,8 @@ pub(super) struct Need<'a> {
     pub(super) zone: Option<u32>,
     /// By kind of host, whether it suits the instance; every kind does when absent.
     pub(super) kinds: Option<&'a [bool]>,
+    /// Its NUMA topology.
+    pub(super) topology: Option<u32>,
 }
 
 /// Why one host does not take one instance, in the order in which it is looked at: a later one is a nearer miss.
@@ -92,6 +110,8 @@ pub(super) enum Barrier {
     Kind(usize),
     /// `missing` too little of `class`.
     Room { class: usize, missing: i64 },
+    /// The cells of the host have no room for its NUMA topology.
+    Cells,
     /// Its group's other members are on other hosts.
     Affinity(u32),
     /// Enough members of its group are here.
@@ -116,7 +136,12 @@ impl Space {
     /// All hosts of `layout`, empty; none is a target.
     pub(super) fn empty(layout: Arc<Layout>) -> Self {
         let hosts = u32::try_from(layout.len()).unwrap_or(u32::MAX);
-        let slot = |host| Slot { free: layout.capacity(host).into(), occupants: 0, members: Vec::new() };
+        let slot = |host| Slot {
+            free: layout.capacity(host).into(),
+            occupants: 0,
+            members: Vec::new(),
+            topologies: Vec::new(),
+        };
         let slots = (0..hosts).map(slot).collect();
         let free = (0..hosts).flat_map(|host| layout.capacity(host)).copied().collect();
         let targets = vec![false; layout.len()];
@@ -240,6 +265,11 @@ impl Space {
         if !slot.fits(need.amounts) {
             return Err(tightest(slot, need.amounts));
         }
+        if let Some(topology) = need.topology
+            && !layout.numa().has_room(host, &slot.topologies, topology)
+        {
+            return Err(Barrier::Cells);
+        }
         match need.group {
             Some(group) => self.admits_member(slot, group, need.from),
             None => Ok(()),
@@ -357,6 +387,7 @@ pub(super) fn nearer(a: Barrier, b: Barrier) -> Barrier {
             | Barrier::Zone
             | Barrier::Kind(_)
             | Barrier::Room { .. }
+            | Barrier::Cells
             | Barrier::Affinity(_)
             | Barrier::AntiAffinity(_)
             | Barrier::Headroom,

@@ -51,6 +51,7 @@ pub fn collect(world: &World, host: &SimHost, packages: &[String]) -> RawFacts {
     put(section::OS_RELEASE, 0, os_release(machine.os).to_owned());
     put(section::ARCHITECTURE, 0, "x86_64\n".to_owned());
     put(section::CPUINFO, 0, cpuinfo(machine));
+    put(section::NUMA, STATUS_NOT_THERE, String::new());
     put(section::KERNEL, 0, format!("{}\n", machine.boot.kernel));
     put(section::DEFAULT_KERNEL, 0, format!("/boot/vmlinuz-{}\n", machine.default_kernel));
     put(section::COMMAND_LINE, 0, format!("BOOT_IMAGE=/vmlinuz-{} root=/dev/mapper/root ro\n", machine.boot.kernel));

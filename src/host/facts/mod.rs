@@ -15,6 +15,7 @@
 //! | [`section::OS_RELEASE`] | `/etc/os-release` |
 //! | [`section::ARCHITECTURE`] | `uname -m` |
 //! | [`section::CPUINFO`] | the first processor's paragraph of `/proc/cpuinfo` (more do no harm) |
+//! | [`section::NUMA`] | for each cell lines `NODE cpus LIST`, `NODE memory KIB` and, per size of huge pages, `NODE pages SIZE_KIB COUNT`; status 127 where the kernel knows no cells |
 //! | [`section::KERNEL`] | `uname -r` |
 //! | [`section::DEFAULT_KERNEL`] | path or version of the kernel that boots next: `/boot/vmlinuz-3.10.0-957.12.2.el7.x86_64`; status 127 where nothing tells |
 //! | [`section::COMMAND_LINE`] | `/proc/cmdline` |
@@ -36,6 +37,7 @@ mod domain_capabilities;
 mod domains;
 mod kernel_log;
 mod nova_conf;
+mod numa;
 mod os_release;
 mod packages;
 mod unit;
@@ -65,6 +67,8 @@ pub mod section {
     pub const ARCHITECTURE: &str = "architecture";
     /// Processor.
     pub const CPUINFO: &str = "cpuinfo";
+    /// NUMA cells.
+    pub const NUMA: &str = "numa";
     /// Booted kernel.
     pub const KERNEL: &str = "kernel";
     /// Kernel of the next boot.
@@ -116,6 +120,7 @@ pub fn parse(raw: &RawFacts) -> HostFacts {
         os,
         architecture: reader.read(section::ARCHITECTURE, boot::word),
         cpu: reader.read(section::CPUINFO, cpuinfo::parse),
+        numa: reader.read_where_there(section::NUMA, numa::parse).unwrap_or_default(),
         kernel: reader.read(section::KERNEL, boot::word),
         default_kernel: reader.read_where_there(section::DEFAULT_KERNEL, boot::default_kernel),
         command_line: reader.read(section::COMMAND_LINE, boot::line),

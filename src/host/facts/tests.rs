@@ -113,7 +113,7 @@ proptest! {
 
     #[test]
     fn no_text_makes_the_parsers_panic_or_leaves_control_characters(
-        texts in prop::collection::vec((hostile(), prop_oneof![4 => Just(0), 1 => any::<i32>()]), 24)
+        texts in prop::collection::vec((hostile(), prop_oneof![4 => Just(0), 1 => any::<i32>()]), 25)
     ) {
         let names = [
             section::CLOCK, section::MACHINE_ID, section::HOSTNAME, section::NOVA_HOST, section::OS_RELEASE,
@@ -121,7 +121,7 @@ proptest! {
             section::UPTIME, section::RPM, section::DPKG, section::VULNERABILITIES, section::KERNEL_LOG,
             section::DOMAIN_CAPABILITIES, section::DOMAINS, section::COMPUTE_UNIT, "nova-conf/000//etc/nova/nova.conf",
             section::ARCHITECTURE, section::DEFAULT_COMMAND_LINE, "nova-conf/001/",
-            "nova-conf/x", "nova-conf/",
+            "nova-conf/x", "nova-conf/", section::NUMA,
         ];
         let sections: BTreeMap<String, Section> = names
             .iter()

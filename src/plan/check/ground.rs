@@ -9,7 +9,7 @@ use super::looks::Looks;
 use super::parts::in_parts;
 use crate::model::{
     Group, GroupId, GroupPolicy, Host, HostName, Instance, InstanceId, Region, Resources, ServiceState, ServiceStatus,
-    ZoneName,
+    Topology, ZoneName,
 };
 use crate::plan::rollout::{PlannedHost, Rollout, SkipReason};
 
@@ -28,6 +28,8 @@ pub(super) struct Ground<'a> {
     pub(super) classes: Vec<&'a str>,
     /// What aggregates and processors of hosts are to instances.
     pub(super) looks: Looks<'a>,
+    /// NUMA topologies of instances by number, where any host tells its cells.
+    pub(super) topologies: BTreeMap<usize, Topology>,
     /// How many domains there are.
     pub(super) domains: usize,
     /// What cannot be read: rollout and region do not belong together.
@@ -90,6 +92,7 @@ impl<'a> Ground<'a> {
             groups: region.groups.iter().collect(),
             classes: Vec::new(),
             looks: Looks::of(region),
+            topologies: BTreeMap::new(),
             domains: 0,
             mismatches: Vec::new(),
             host_numbers: IndexMap::new(),
@@ -195,6 +198,11 @@ impl<'a> Ground<'a> {
         });
         let (views, amounts): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
         self.number(&views.concat(), &amounts.concat());
+        if region.hosts.iter().any(|host| !host.facts.numa.is_empty()) {
+            let numbered = self.instances.iter().enumerate();
+            self.topologies =
+                numbered.filter_map(|(number, view)| Some((number, Topology::of(view.instance)?))).collect();
+        }
     }
 
     /// Numbers instances host by host; `read` and `amounts` are in the order of the region.

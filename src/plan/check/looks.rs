@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Aggregate, Host, Instance, Region, extra_spec_matches};
+use crate::model::{Aggregate, Cpu, Host, Instance, Region, extra_spec_matches};
 
 /// How hosts look to instances; hosts that look alike share an entry.
 #[derive(Debug)]
@@ -10,7 +10,7 @@ pub(super) struct Looks<'a> {
     aggregates: BTreeMap<&'a str, &'a Aggregate>,
     /// Every key that some aggregate sets.
     keys: BTreeSet<&'a str>,
-    looks: Vec<Look<'a>>,
+    distinct: Vec<Look<'a>>,
 }
 
 /// One look.
@@ -33,7 +33,7 @@ impl<'a> Looks<'a> {
     pub(super) fn of(region: &'a Region) -> Self {
         let aggregates = region.aggregates.iter().map(|one| (one.name.as_str(), one)).collect();
         let keys = region.aggregates.iter().flat_map(|one| one.metadata.keys()).map(String::as_str).collect();
-        Self { aggregates, keys, looks: Vec::new() }
+        Self { aggregates, keys, distinct: Vec::new() }
     }
 
     /// The number of a host's look.
@@ -46,16 +46,16 @@ impl<'a> Looks<'a> {
             aggregates: named.collect(),
             architecture: facts.architecture.as_deref(),
             vendor: cpu.map(|cpu| cpu.vendor.as_str()).filter(|vendor| !vendor.is_empty()),
-            instructions: cpu.map(|cpu| cpu.instructions()).unwrap_or_default(),
+            instructions: cpu.map(Cpu::instructions).unwrap_or_default(),
             models: facts.domain_capabilities.iter().flat_map(|can| can.models.iter().map(String::as_str)).collect(),
             virt_type: facts.libvirt_option("virt_type"),
             cpu_mode: facts.libvirt_option("cpu_mode"),
             cpu_models: models.unwrap_or_default(),
             has_settings: facts.nova_conf.is_some(),
         };
-        self.looks.iter().position(|known| *known == look).unwrap_or_else(|| {
-            self.looks.push(look);
-            self.looks.len() - 1
+        self.distinct.iter().position(|known| *known == look).unwrap_or_else(|| {
+            self.distinct.push(look);
+            self.distinct.len() - 1
         })
     }
 
@@ -65,7 +65,7 @@ impl<'a> Looks<'a> {
         if home == target && self.keys.is_empty() {
             return None;
         }
-        let (home, target) = (&self.looks[home], &self.looks[target]);
+        let (home, target) = (&self.distinct[home], &self.distinct[target]);
         let aggregates: Vec<&Aggregate> = target.aggregates.iter().map(|name| self.aggregates[name]).collect();
         self.filtered(instance, &aggregates).or_else(|| processor(home, target))
     }

@@ -7,6 +7,7 @@ mod bounds;
 mod ground;
 mod limits;
 mod looks;
+mod numa;
 mod parts;
 mod priority;
 mod replay;

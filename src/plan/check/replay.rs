@@ -2,6 +2,7 @@
 
 use super::ground::{Ground, Time, time};
 use super::limits::Outages;
+use super::numa::holds;
 use super::timeline::{Instant, Known, Timeline, Trip};
 use crate::model::{GroupPolicy, HostName};
 use crate::plan::rollout::{PlannedHost, PlannedMove, Rollout};
@@ -61,6 +62,8 @@ struct Books<'a> {
     count: Vec<usize>,
     /// By host, members of groups; those on their way are counted on both sides.
     members: Vec<Vec<(usize, u32)>>,
+    /// Instances with a NUMA topology by host, those on their way on both.
+    shaped: Vec<Vec<usize>>,
     group_moving: Vec<u32>,
     outbound: Vec<usize>,
     inbound: Vec<usize>,
@@ -83,6 +86,7 @@ impl<'a> Books<'a> {
             bound_for: vec![None; ground.instances.len()],
             count: vec![0; hosts],
             members: vec![Vec::new(); hosts],
+            shaped: vec![Vec::new(); hosts],
             group_moving: vec![0; ground.groups.len()],
             outbound: vec![0; hosts],
             inbound: vec![0; hosts],
@@ -114,6 +118,9 @@ impl<'a> Books<'a> {
             *used += amount;
         }
         self.count[host] += 1;
+        if ground.topologies.contains_key(&instance) {
+            self.shaped[host].push(instance);
+        }
         if let Some(group) = ground.instances[instance].group {
             let members = &mut self.members[host];
             match members.iter_mut().find(|(known, _)| *known == group) {
@@ -129,6 +136,9 @@ impl<'a> Books<'a> {
             *used -= amount;
         }
         self.count[host] -= 1;
+        if ground.topologies.contains_key(&instance) {
+            self.shaped[host].retain(|other| *other != instance);
+        }
         if let Some(group) = ground.instances[instance].group {
             let members = &mut self.members[host];
             if let Some((_, count)) = members.iter_mut().find(|(known, _)| *known == group) {
@@ -213,6 +223,12 @@ impl<'a> Books<'a> {
         }
         if let Some(why) = ground.looks.objection(view.instance, ground.hosts[view.home].look, target.look) {
             self.say(format!("{id} goes to {name}, {why}"));
+        }
+        if let Some(topology) = ground.topologies.get(&instance) {
+            let here = self.shaped[to].iter().filter_map(|other| ground.topologies.get(other));
+            if !holds(target.host, here.chain(std::iter::once(topology)).collect()) {
+                self.say(format!("{id} goes to {name}, whose NUMA cells have too little room for it"));
+            }
         }
         let width = ground.classes.len();
         let used = &self.used[to * width..][..width];

@@ -26,6 +26,7 @@ fn shortfall(fleet: &Fleet<'_>, stuck: &Stuck, proofs: &Proofs<'_, '_>) -> Short
             Barrier::NotTarget
             | Barrier::Zone
             | Barrier::Kind(_)
+            | Barrier::Cells
             | Barrier::Affinity(_)
             | Barrier::AntiAffinity(_)
             | Barrier::Headroom,
@@ -66,6 +67,7 @@ fn obstacle(fleet: &Fleet<'_>, stuck: &Stuck, domain: &str) -> String {
             let class = &fleet.layout.classes()[class];
             format!("{what} fits nowhere in {domain}: {missing} of {class} missing at the best target")
         }
+        Barrier::Cells => format!("no target in {domain} has room in its NUMA cells for {what}"),
         Barrier::Affinity(group) => format!("affinity group {} holds {what}", fleet.layout.group_rule(group).id),
         Barrier::AntiAffinity(group) => format!(
             "anti-affinity group {} has a member on each target in {domain} with room for {what}",
@@ -82,7 +84,12 @@ fn would_do(fleet: &Fleet<'_>, stuck: &Stuck) -> Option<Resources> {
         Some(Barrier::Zone | Barrier::Affinity(_)) => None,
         None
         | Some(
-            Barrier::NotTarget | Barrier::Kind(_) | Barrier::Room { .. } | Barrier::AntiAffinity(_) | Barrier::Headroom,
+            Barrier::NotTarget
+            | Barrier::Kind(_)
+            | Barrier::Cells
+            | Barrier::Room { .. }
+            | Barrier::AntiAffinity(_)
+            | Barrier::Headroom,
         ) => Some(fleet.layout.resources(&super::place::load(fleet, stuck.host))),
     }
 }

@@ -167,6 +167,7 @@ struct Asked {
     from: u32,
     zone: Option<u32>,
     kinds: Option<Box<[bool]>>,
+    topology: Option<u32>,
 }
 
 impl Asked {
@@ -190,7 +191,8 @@ impl Asked {
             class,
         })?;
         let group = mover.group.as_ref().and_then(|group| layout.group(group));
-        Ok(Self { amounts, group, from, zone, kinds })
+        let topology = made.and_then(|made| made.topology);
+        Ok(Self { amounts, group, from, zone, kinds, topology })
     }
 
     fn need(&self) -> Need<'_> {
@@ -200,6 +202,7 @@ impl Asked {
             from: self.from,
             zone: self.zone,
             kinds: self.kinds.as_deref(),
+            topology: self.topology,
         }
     }
 }

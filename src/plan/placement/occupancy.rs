@@ -45,11 +45,20 @@ pub(super) struct Made {
     pub(super) zone: Option<u32>,
     /// The kinds of hosts that suit it; all of them when absent.
     pub(super) kinds: Option<Arc<[bool]>>,
+    /// Its NUMA topology.
+    pub(super) topology: Option<u32>,
 }
 
 impl Occupant {
     fn need(&self) -> Need<'_> {
-        Need { amounts: &self.amounts, group: self.group, from: self.on, zone: None, kinds: None }
+        Need {
+            amounts: &self.amounts,
+            group: self.group,
+            from: self.on,
+            zone: None,
+            kinds: None,
+            topology: self.made.topology,
+        }
     }
 }
 
@@ -169,7 +178,10 @@ impl Occupancy {
         let zone = instance.pinned_zone.as_ref().map(|zone| self.layout.zone(zone).unwrap_or(u32::MAX));
         if let Some(occupant) = self.occupants.get_mut(&instance.id) {
             let kinds = self.layout.kinds().suited(&Demand::of(instance), occupant.on).map(Arc::from);
-            occupant.made = Made { origin: Some(occupant.on), zone, kinds };
+            let topology = self.layout.numa().topology(instance);
+            self.space.give(occupant.on, &occupant.need());
+            occupant.made = Made { origin: Some(occupant.on), zone, kinds, topology };
+            self.space.take(occupant.on, &occupant.need());
         }
     }
 

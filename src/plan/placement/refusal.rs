@@ -33,6 +33,12 @@ pub enum Refusal {
         /// How much of it is missing at the target that comes nearest.
         missing: u64,
     },
+    /// Too little room in the NUMA cells of each target.
+    #[error("no target in {domain} has room in its NUMA cells")]
+    Cells {
+        /// The domain, in words.
+        domain: String,
+    },
     /// Its group's anti-affinity leaves no target.
     #[error("anti-affinity group {group} has a member on each target with room")]
     AntiAffinity {
@@ -120,6 +126,9 @@ pub(super) fn refusal(
             domain: layout.host(&mover.from).map_or_else(String::new, |from| layout.domain_label(from).to_owned()),
             class: layout.classes()[class].clone(),
             missing: u64::try_from(missing).unwrap_or(0),
+        },
+        Barrier::Cells => Refusal::Cells {
+            domain: layout.host(&mover.from).map_or_else(String::new, |from| layout.domain_label(from).to_owned()),
         },
         Barrier::Affinity(group) => Refusal::Affinity { group: layout.group_rule(group).id.clone() },
         Barrier::AntiAffinity(group) => Refusal::AntiAffinity { group: layout.group_rule(group).id.clone() },

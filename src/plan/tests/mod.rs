@@ -5,6 +5,7 @@ mod diff;
 mod domains;
 mod hard;
 mod infeasible;
+mod numa;
 mod oracle;
 mod plans;
 mod properties;

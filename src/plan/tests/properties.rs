@@ -1,11 +1,11 @@
 //! What holds for the plan of any region.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Aggregate, InstanceStatus, Limit};
+use crate::model::{Aggregate, InstanceStatus, Limit, NumaCell};
 use crate::plan::fixture::{flavor, processor};
 use crate::plan::synthetic::Recipe;
 
@@ -68,6 +68,10 @@ fn decorate(region: &mut Region, seed: u64, features: u8) {
             let flags: &[&str] = if draw(4, number, 3) == 0 { &["avx", "avx2"] } else { &["avx"] };
             processor(flags)(host);
         }
+        if has(4) {
+            let cell = NumaCell { cpus: 64, memory_mb: host.capacity.memory_mb() / 2, huge_pages: BTreeMap::new() };
+            host.facts.numa = vec![cell.clone(), cell];
+        }
         if has(3) {
             host.rack = Some(format!("r{}", draw(5, number, 4)));
         }
@@ -75,6 +79,8 @@ fn decorate(region: &mut Region, seed: u64, features: u8) {
     for (number, instance) in region.instances.iter_mut().enumerate() {
         if instance.host.as_ref().is_some_and(|host| fast.contains(host)) && draw(6, number, 3) == 0 {
             flavor("aggregate_instance_extra_specs:disk", "ssd")(instance);
+        } else if has(4) && draw(7, number, 3) == 0 {
+            flavor("hw:numa_nodes", if draw(8, number, 2) == 0 { "1" } else { "2" })(instance);
         }
     }
 }

@@ -110,6 +110,18 @@ nova_configuration() { # frames, not a body: one for each file
   done
 }
 
+numa_cells() {
+  [ -d /sys/devices/system/node/node0 ] || return 127
+  for node in $(ls /sys/devices/system/node | sed -n 's/^node\([0-9][0-9]*\)$/\1/p'); do
+    folder=/sys/devices/system/node/node$node
+    printf '%s cpus %s\n' "$node" "$(cat "$folder/cpulist")"
+    sed -n "s/^Node $node MemTotal: *\([0-9]*\) kB\$/$node memory \1/p" "$folder/meminfo"
+    for size in $(ls "$folder/hugepages" 2>/dev/null | sed -n 's/^hugepages-\([0-9]*\)kB$/\1/p'); do
+      printf '%s pages %s %s\n' "$node" "$size" "$(cat "$folder/hugepages/hugepages-${size}kB/nr_hugepages")"
+    done
+  done
+}
+
 compute_state() {
   compute_name=$(unit_of_compute) || return
   within 10 systemctl show -p LoadState -p ActiveState "$compute_name.service"
@@ -123,6 +135,7 @@ main() {
   part os-release os_release
   part architecture uname -m
   part cpuinfo first_processor
+  part numa numa_cells
   part kernel uname -r
   part default-kernel default_kernel
   part command-line cat /proc/cmdline
