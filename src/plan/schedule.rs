@@ -14,6 +14,7 @@ use super::transfer::{Timetable, Transfer};
 
 /// How one attempt goes about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own, tried with and without the others")]
 pub(super) struct Strategy {
     /// Order in which hosts are taken while time is plenty.
     pub(super) order: Order,

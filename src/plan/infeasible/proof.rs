@@ -61,7 +61,7 @@ impl<'f, 'a> Proofs<'f, 'a> {
         let counts = Counts::of(self.fleet, &places);
         let no_first = self.has_no_first(hosts, &places);
         for host in hosts {
-            let proof = self.alone(*host, &places).or_else(|| self.too_large(*host, &places));
+            let proof = alone(*host, &places).or_else(|| self.too_large(*host, &places));
             let proof = proof.or_else(|| self.crowded(*host, &places)).or_else(|| counts.overfull(*host));
             if let Some(proof) = proof.or(no_first.then_some(Proof::NoFirst)) {
                 self.known.insert(*host, proof);
@@ -71,10 +71,6 @@ impl<'f, 'a> Proofs<'f, 'a> {
 
     fn leaving(&self, host: u32) -> &'f [u32] {
         &self.fleet.leaving[host as usize]
-    }
-
-    fn alone(&self, host: u32, places: &[Place]) -> Option<Proof> {
-        places.iter().all(|place| place.host == host).then_some(Proof::Alone)
     }
 
     fn too_large(&self, host: u32, places: &[Place]) -> Option<Proof> {
@@ -162,6 +158,10 @@ impl<'f, 'a> Proofs<'f, 'a> {
         let needs = self.leaving(host).iter().map(|instance| self.fleet.need(*instance, host));
         needs.into_iter().any(|need| need.zone.is_some() || need.kinds.is_some())
     }
+}
+
+fn alone(host: u32, places: &[Place]) -> Option<Proof> {
+    places.iter().all(|place| place.host == host).then_some(Proof::Alone)
 }
 
 fn change(gap: &mut [i64], amounts: &[i64], sign: i64) {
