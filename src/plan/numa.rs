@@ -3,7 +3,7 @@
 //! Nobody tells which cells an instance is in. A host takes one more when all such instances on it can be dealt out to its
 //! cells by one rule: the largest first, each into the cells with most room. Hosts whose cells are not known take any.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::census::Census;
 use crate::model::{CellAmounts, Instance, Topology};
@@ -23,9 +23,8 @@ impl Numa {
         if census.hosts.iter().all(|host| host.facts.numa.is_empty()) {
             return Self::default();
         }
-        let distinct: BTreeMap<Topology, ()> =
-            census.instances.iter().filter_map(|instance| Some((Topology::of(instance)?, ()))).collect();
-        let mut topologies: Vec<Topology> = distinct.into_keys().collect();
+        let distinct: BTreeSet<Topology> = census.instances.iter().filter_map(Topology::of).collect();
+        let mut topologies: Vec<Topology> = distinct.into_iter().collect();
         topologies.sort_by_key(|topology| std::cmp::Reverse(size(topology)));
         let cells = census.hosts.iter().map(|host| {
             let ratio = overcommit(host.capacity.memory_mb(), host.facts.numa.iter().map(|cell| cell.memory_mb).sum());
