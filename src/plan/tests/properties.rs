@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{Aggregate, InstanceStatus, Limit, NumaCell};
-use crate::plan::fixture::{flavor, processor};
+use crate::plan::fixture::{flavor, id, processor};
 use crate::plan::synthetic::Recipe;
 
 prop_compose! {
@@ -153,7 +153,7 @@ proptest! {
             3 => planned.finish_s = planned.start_s,
             4 => planned.start_s = planned.moves[0].start_s + 1.0,
             5 => planned.moves[number].from = planned.moves[number].to.clone(),
-            6 => planned.moves[number].instance = crate::plan::fixture::id(1),
+            6 => planned.moves[number].instance = id(1),
             7 => drop(rollout.hosts.remove(index)),
             8 => {
                 let (host, detail) = (planned.host.clone(), String::new());
