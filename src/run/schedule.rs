@@ -3,6 +3,7 @@
 //! [`decide`] looks at steps that are ready and at the next few hosts that wait, never at all that exists: the state
 //! keeps an index of them. It returns at most one start that books room at a time: the driver applies it and asks again.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
@@ -118,6 +119,12 @@ impl fmt::Display for Wait {
 
 /// Decides what happens next as of `now`. An empty answer means: wait for a step to end, or until [`next_wake`].
 pub fn decide(state: &RunState, now: Timestamp) -> Vec<Decision> {
+    search(state, now, false, &mut BTreeMap::new())
+}
+
+/// As [`decide`]. With `is_barren` moves and hosts are known to wait; `refused` keeps hosts for whose instances there was
+/// no room, with how often room had appeared for them by then.
+fn search(state: &RunState, now: Timestamp, is_barren: bool, refused: &mut BTreeMap<usize, u64>) -> Vec<Decision> {
     match state.status() {
         RunStatus::Unbegun | RunStatus::Ended(_) => return Vec::new(),
         RunStatus::Running | RunStatus::Paused(..) | RunStatus::Stopping => {}
@@ -134,8 +141,11 @@ pub fn decide(state: &RunState, now: Timestamp) -> Vec<Decision> {
     if !starts.is_empty() {
         return starts;
     }
+    if !is_barren && let Some(start) = view.next_move() {
+        return vec![start];
+    }
     if *state.status() == RunStatus::Running
-        && let Some(next) = view.gate().or_else(|| view.host())
+        && let Some(next) = view.gate().or_else(|| if is_barren { None } else { view.host(refused) })
     {
         return vec![next];
     }
@@ -144,15 +154,19 @@ pub fn decide(state: &RunState, now: Timestamp) -> Vec<Decision> {
 
 /// Remembers that there was nothing to decide, so that the search is made again only when something has changed. A run
 /// hears a hundred times of progress and of intents for each event that lets something begin.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Memory {
     nothing: Option<Nothing>,
+    /// No move and no host could be begun, as of so many openings.
+    barren: Option<Nothing>,
+    /// Hosts for whose instances there was no room, with how often room had appeared for them by then.
+    refused: BTreeMap<usize, u64>,
 }
 
 /// There was nothing to decide.
 #[derive(Debug, Clone, Copy)]
 struct Nothing {
-    /// As of so many changes of the state.
+    /// As of so many changes of the state, or openings in it.
     changes: u64,
     /// Until this time.
     until: Option<Timestamp>,
@@ -167,9 +181,22 @@ impl Memory {
         {
             return Vec::new();
         }
-        let decisions = decide(state, now);
-        let nothing = || Nothing { changes: state.changes(), until: next_wake(state, now) };
-        self.nothing = decisions.is_empty().then(nothing);
+        // With nothing under way nothing will be heard of: then all is looked at anew.
+        let is_busy = state.is_busy();
+        let holds = |known: Nothing| known.changes == state.openings() && known.until.is_none_or(|until| now < until);
+        let is_barren = is_busy && self.barren.is_some_and(holds);
+        if !is_busy {
+            self.refused.clear();
+        }
+        let decisions = search(state, now, is_barren, &mut self.refused);
+        self.nothing = None;
+        if decisions.is_empty() {
+            let until = next_wake(state, now);
+            self.nothing = Some(Nothing { changes: state.changes(), until });
+            if !is_barren {
+                self.barren = Some(Nothing { changes: state.openings(), until });
+            }
+        }
         decisions
     }
 
@@ -329,7 +356,7 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    /// Steps that may start: all that book nothing, or one move.
+    /// Steps that may start and book nothing.
     fn steps(&self) -> Vec<Decision> {
         let mut starts = Vec::new();
         for place in self.state.index.with_steps() {
@@ -338,17 +365,19 @@ impl View<'_> {
         if self.state.sick_since().is_some() {
             starts.truncate(1);
         }
-        if !starts.is_empty() {
-            return starts;
-        }
+        starts
+    }
+
+    /// The next move to start.
+    fn next_move(&self) -> Option<Decision> {
         let limits = self.state.limits();
         if self.state.index.in_use().has_all_migrations(limits) {
-            return Vec::new();
+            return None;
         }
         let may_leave = |pulse: &Pulse| pulse.moving.len() < limits.migrations_per_source;
         let hosts = self.state.index.with_moves().filter(|place| self.state.index.pulse(*place).is_some_and(may_leave));
         let mut moves = hosts.flat_map(|place| self.ready(place, |pulse| &pulse.moves));
-        moves.find_map(|step| self.start(step).ok()).into_iter().collect()
+        moves.find_map(|step| self.start(step).ok())
     }
 
     /// Ready steps of one host.
@@ -432,20 +461,40 @@ impl View<'_> {
     }
 
     /// The next host to begin.
-    fn host(&self) -> Option<Decision> {
+    fn host(&self, refused: &mut BTreeMap<usize, u64>) -> Option<Decision> {
         let index = &self.state.index;
         let is_full = || index.in_use().region_is_full(self.state.limits(), self.state.region_size);
         if self.state.sick_since().is_some() || is_full() {
             return None;
         }
-        let waiting = index.in_phase(HostPhase::Waiting).filter_map(|place| self.state.at(place));
-        let first = waiting.take(LOOKAHEAD).find(|(planned, _)| self.admit(planned).is_ok());
-        first.map(|(planned, _)| Decision::Start {
-            step: StepId::of(&planned.host, StepKind::Identify.name()),
-            attempt: 1,
-            target: None,
-            because: None,
-        })
+        for place in index.in_phase(HostPhase::Waiting).take(LOOKAHEAD) {
+            let Some((planned, _)) = self.state.at(place) else { continue };
+            // While no room appears, what found none finds none.
+            let appeared = self.state.occupancy().room_appeared(&planned.host);
+            if refused.get(&place) == Some(&appeared) {
+                continue;
+            }
+            match self.admit(planned) {
+                Ok(()) => {
+                    let step = StepId::of(&planned.host, StepKind::Identify.name());
+                    return Some(Decision::Start { step, attempt: 1, target: None, because: None });
+                }
+                Err(Wait::Room(_)) => {
+                    refused.insert(place, appeared);
+                }
+                Err(
+                    Wait::Limit(_)
+                    | Wait::Canary
+                    | Wait::Gate(_)
+                    | Wait::Window
+                    | Wait::Retry(_)
+                    | Wait::ControlPlane
+                    | Wait::Paused(_)
+                    | Wait::Stopping,
+                ) => {}
+            }
+        }
+        None
     }
 
     /// Whether a waiting host may be begun, or why it waits.

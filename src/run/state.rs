@@ -72,6 +72,7 @@ pub struct RunState {
     run: RunId,
     seq: u64,
     changes: u64,
+    openings: u64,
     status: RunStatus,
     hosts: BTreeMap<HostName, HostState>,
     planned: BTreeMap<HostName, usize>,
@@ -131,6 +132,7 @@ impl RunState {
             run,
             seq: 0,
             changes: 0,
+            openings: 0,
             status: RunStatus::Unbegun,
             hosts: rollout.hosts.iter().map(waiting).collect(),
             planned: rollout.hosts.iter().enumerate().map(|(index, host)| (host.host.clone(), index)).collect(),
@@ -176,6 +178,11 @@ impl RunState {
     /// How many events there were after which something else may begin: all but intents.
     pub(super) fn changes(&self) -> u64 {
         self.changes
+    }
+
+    /// How many events there were after which a move or a host may begin that had to wait.
+    pub(super) fn openings(&self) -> u64 {
+        self.openings
     }
 
     /// Whether the run goes on.

@@ -42,7 +42,9 @@ pub fn fits_all(
     if let Some(hosts) = all_preferred(occupancy, movers, &asked, rules) {
         return Ok(named(hosts));
     }
-    if let Some(host) = one_for_all(occupancy, &asked, rules) {
+    // Hosts that are emptied together have no one mirror.
+    let is_one_host = asked.windows(2).all(|pair| pair[0].from == pair[1].from);
+    if is_one_host && let Some(host) = one_for_all(occupancy, &asked, rules) {
         return Ok(named(vec![host; movers.len()]));
     }
     one_by_one(occupancy, movers, &asked, rules).map(named)

@@ -17,7 +17,8 @@ use crate::plan::space::{Need, Space};
 pub struct Occupancy {
     pub(super) layout: Arc<Layout>,
     pub(super) space: Space,
-    occupants: BTreeMap<InstanceId, Occupant>,
+    /// Shared with a copy that only differs in its targets.
+    occupants: Arc<BTreeMap<InstanceId, Occupant>>,
     /// By group, members on their way.
     in_flight: BTreeMap<u32, u32>,
     /// By domain, how often room appeared.
@@ -69,7 +70,7 @@ impl Occupancy {
         let layout = Arc::new(Layout::of(&census, region));
         let mut occupancy = Self {
             space: Space::empty(Arc::clone(&layout)),
-            occupants: BTreeMap::new(),
+            occupants: Arc::default(),
             in_flight: BTreeMap::new(),
             appeared: vec![0; layout.domains().len()],
             spare: BTreeSet::new(),
@@ -169,14 +170,14 @@ impl Occupancy {
         let group = group.and_then(|group| self.layout.group(group));
         let occupant = Occupant { amounts, group, on, bound_for: None, made };
         self.space.take(on, &occupant.need());
-        self.occupants.insert(id, occupant);
+        Arc::make_mut(&mut self.occupants).insert(id, occupant);
         Ok(())
     }
 
     /// Notes what the region tells of an instance that a rollout's moves do not repeat.
     fn remember(&mut self, instance: &Instance) {
         let zone = instance.pinned_zone.as_ref().map(|zone| self.layout.zone(zone).unwrap_or(u32::MAX));
-        if let Some(occupant) = self.occupants.get_mut(&instance.id) {
+        if let Some(occupant) = Arc::make_mut(&mut self.occupants).get_mut(&instance.id) {
             let kinds = self.layout.kinds().suited(&Demand::of(instance), occupant.on).map(Arc::from);
             let topology = self.layout.numa().topology(instance);
             self.space.give(occupant.on, &occupant.need());
@@ -193,7 +194,7 @@ impl Occupancy {
     /// Forgets an instance: it was deleted or left the region. Its room appears.
     pub fn remove(&mut self, id: InstanceId) {
         self.release(id);
-        if let Some(occupant) = self.occupants.remove(&id) {
+        if let Some(occupant) = Arc::make_mut(&mut self.occupants).remove(&id) {
             self.space.give(occupant.on, &occupant.need());
             self.note_room(occupant.on);
         }
@@ -204,7 +205,7 @@ impl Occupancy {
     pub fn reserve(&mut self, id: InstanceId, host: &HostName) -> Result<(), Refusal> {
         let target = self.host(host)?;
         self.release(id);
-        if let Some(occupant) = self.occupants.get_mut(&id) {
+        if let Some(occupant) = Arc::make_mut(&mut self.occupants).get_mut(&id) {
             occupant.bound_for = Some(target);
             let occupant = &*occupant;
             self.space.take(target, &occupant.need());
@@ -217,21 +218,33 @@ impl Occupancy {
 
     /// Gives back a reservation: the move failed or was called off.
     pub fn release(&mut self, id: InstanceId) {
-        let Some(occupant) = self.occupants.get_mut(&id) else { return };
-        let Some(target) = occupant.bound_for.take() else { return };
+        if let Some((target, _)) = self.withdraw(id) {
+            self.note_room(target);
+        }
+    }
+
+    /// Takes back a reservation; the host that it was on, and whether a group has one member less in flight.
+    fn withdraw(&mut self, id: InstanceId) -> Option<(u32, bool)> {
+        let occupant = Arc::make_mut(&mut self.occupants).get_mut(&id)?;
+        let target = occupant.bound_for.take()?;
         let occupant = &*occupant;
         self.space.give(target, &occupant.need());
         if let Some(group) = occupant.group {
             self.in_flight.entry(group).and_modify(|count| *count -= 1);
         }
-        self.note_room(target);
+        Some((target, occupant.group.is_some()))
     }
 
     /// The instance is on `host`, by our move or by somebody else's.
     pub fn relocate(&mut self, id: InstanceId, host: &HostName) -> Result<(), Refusal> {
         let target = self.host(host)?;
-        self.release(id);
-        if let Some(occupant) = self.occupants.get_mut(&id) {
+        // One that arrives where its room was booked leaves no room behind there.
+        if let Some((booked, frees_group)) = self.withdraw(id)
+            && (booked != target || frees_group)
+        {
+            self.note_room(booked);
+        }
+        if let Some(occupant) = Arc::make_mut(&mut self.occupants).get_mut(&id) {
             let left = occupant.on;
             self.space.give(left, &occupant.need());
             occupant.on = target;

@@ -19,8 +19,10 @@ impl RunState {
         if event.seq != self.seq + 1 {
             return Err(illegal(format!("event {} was expected", self.seq + 1)));
         }
+        let was_sick = self.sick.is_some();
         self.fold(event).map_err(illegal)?;
         self.note(&event.kind);
+        self.openings += u64::from(was_sick || self.sick.is_some() || opens(&event.kind));
         self.changes += u64::from(!matches!(event.kind, EventKind::StepIntended { .. }));
         self.seq = event.seq;
         Ok(())
@@ -305,7 +307,6 @@ impl RunState {
     /// What a move's end means for who is where.
     fn settle_move(&mut self, id: &StepId, host: &HostName, output: &StepOutput) {
         let Some(instance) = self.hosts.get(host).and_then(|state| state.moving(id)) else { return };
-        self.occupancy.release(instance);
         match output {
             StepOutput::Moved { to, .. } => {
                 self.moves.done += 1;
@@ -326,7 +327,7 @@ impl RunState {
             | StepOutput::Resolved { .. }
             | StepOutput::Packages { .. }
             | StepOutput::Rebooted { .. }
-            | StepOutput::Proven { .. } => {}
+            | StepOutput::Proven { .. } => self.occupancy.release(instance),
         }
     }
 
@@ -341,5 +342,30 @@ impl RunState {
     fn running_mut(&mut self, id: &StepId) -> Result<&mut StepState, String> {
         let state = self.step_mut(id)?;
         if state.is_running() { Ok(state) } else { Err(format!("{id} is {}", state.status.label())) }
+    }
+}
+
+/// Whether a move or a host may begin after this that had to wait before it: all but what only takes room and slots, and
+/// the steps in between, which give none back.
+fn opens(kind: &EventKind) -> bool {
+    match kind {
+        EventKind::StepIntended { .. } | EventKind::StepStarted { .. } => false,
+        EventKind::StepSucceeded { step, .. } | EventKind::StepFailed { step, .. } => {
+            let name = step.as_str().split('/').nth(1).unwrap_or_default();
+            [StepKind::Move, StepKind::Resolve, StepKind::Settle].iter().any(|kind| kind.name() == name)
+        }
+        EventKind::RunStarted { .. }
+        | EventKind::RunResumed { .. }
+        | EventKind::HostQuarantined { .. }
+        | EventKind::HostSkipped { .. }
+        | EventKind::HostReleased { .. }
+        | EventKind::HostRetried { .. }
+        | EventKind::GateReached { .. }
+        | EventKind::GateOpened { .. }
+        | EventKind::RunPaused { .. }
+        | EventKind::RunContinued { .. }
+        | EventKind::StopRequested { .. }
+        | EventKind::LimitsChanged { .. }
+        | EventKind::RunEnded { .. } => true,
     }
 }

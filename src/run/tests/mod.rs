@@ -6,7 +6,7 @@ mod fixture;
 use super::event::{EventKind, FaultScope, Intent, Outcome, PauseCause, StepFailure, StepOutput};
 use super::host::HostPhase;
 use super::limits::Reached;
-use super::schedule::{Decision, Wait, next_wake, retry_at, waiting};
+use super::schedule::{Decision, Memory, Wait, next_wake, retry_at, waiting};
 use super::state::{RunState, RunStatus};
 use crate::actions::ErrorClass;
 use crate::model::{HostName, Limit, Percent, Span, StepId};
@@ -63,6 +63,20 @@ fn replaying_the_events_gives_the_same_decisions_at_every_point() {
             again.apply(&serde_json::from_str(&text).unwrap()).unwrap();
         }
         assert_eq!(super::decide(&live, event.at), super::decide(&again, event.at), "after event {}", at + 1);
+    }
+}
+
+#[test]
+fn what_is_remembered_of_a_search_is_what_it_would_find() {
+    let mut play = Play::of(&["a", "b", "c"], |_| {});
+    play.run_to_the_end();
+    let mut live = RunState::new(play.state.run(), std::sync::Arc::clone(play.state.rollout()), &play.region);
+    let mut memory = Memory::default();
+    for event in &play.events {
+        live.apply(event).unwrap();
+        for _ in 0..2 {
+            assert_eq!(memory.decide(&live, event.at), super::decide(&live, event.at), "after event {}", event.seq);
+        }
     }
 }
 
