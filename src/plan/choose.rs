@@ -10,7 +10,8 @@ use super::space::Barrier;
 pub(super) const TRIES: usize = 16;
 
 impl Loop<'_, '_> {
-    /// Begins one host where that is possible; the policy's priority goes first, then cells with most work left per host that is out go first.
+    /// Begins one host where that is possible. The policy's priority decides which cell is asked first, then how much
+    /// work is left in it per host that is out.
     pub(super) fn begin_next(&mut self) -> bool {
         if self.free_slots() == 0 {
             return false;

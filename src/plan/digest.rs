@@ -129,8 +129,8 @@ struct Last<'a> {
     notes: &'a [Note],
 }
 
-/// Everything in a rollout but its digest and what [`Last`] has, borrowed. Taking the rollout apart field by field makes the compiler ask
-/// for each new one.
+/// Everything in a rollout but its digest and what [`Last`] has, borrowed. Taking the rollout apart field by field
+/// makes the compiler ask for each further one.
 #[derive(Serialize)]
 struct Model<'a> {
     format: u32,

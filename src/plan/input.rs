@@ -163,9 +163,6 @@ pub struct Shortfall {
     pub missing: u64,
     /// Why no sequence of moves empties it; `None` where that is not proven and the search may have missed one.
     pub proof: Option<String>,
-    /// An empty mitigated host of its domain with this much room and its traits would take all of its instances at once;
-    /// `None` where no host would.
-    pub would_do: Option<Resources>,
     /// All of it in words.
     pub detail: String,
 }
@@ -184,8 +181,10 @@ pub struct WayOut {
 pub enum Means {
     /// So many empty hosts more.
     Hosts {
-        /// How many; with one less no plan was found.
+        /// How many were enough.
         count: usize,
+        /// Whether one less was tried too, and no plan found with it; otherwise fewer may do.
+        fewest: bool,
         /// A host of the region that is as large as each of them and has the same traits.
         like: HostName,
         /// What such a host offers.
@@ -220,12 +219,13 @@ impl fmt::Display for WayOut {
         const NAMED: usize = 8;
         let domain = &self.domain;
         match &self.means {
-            Means::Hosts { count, like, capacity } => {
+            Means::Hosts { count, fewest, like, capacity } => {
+                let most = if *fewest { "" } else { "at most " };
                 let hosts = if *count == 1 { "empty host" } else { "empty hosts" };
                 let amounts: Vec<String> = (capacity.iter().filter(|(_, amount)| *amount > 0))
                     .map(|(class, amount)| format!("{amount} {class}"))
                     .collect();
-                write!(f, "{domain}: {count} more {hosts} like {like} ({})", amounts.join(", "))
+                write!(f, "{domain}: {most}{count} more {hosts} like {like} ({})", amounts.join(", "))
             }
             Means::Stop { instances } => {
                 let named = instances.iter().take(NAMED);

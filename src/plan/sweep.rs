@@ -2,6 +2,7 @@
 //! of threads: results are compared in the order in which they were asked for.
 
 use std::collections::BTreeSet;
+use std::panic::resume_unwind;
 
 use super::fleet::{Fleet, Millis};
 use super::schedule::{Lightness, Order, Schedule, Strategy, schedule};
@@ -228,7 +229,8 @@ fn explain(tried: &[Tried], chosen: usize, goal: Goal<'_>) -> String {
             format!("fewest moves with a makespan within {} of its lower bound", goal.objective.within)
         }
         Prefer::FewestMoves => {
-            format!("shortest; none comes within {} of the lower bound on the makespan", goal.objective.within)
+            let within = goal.objective.within;
+            format!("fewest moves near the shortest; none comes within {within} of the lower bound on the makespan")
         }
         Prefer::Fastest if is_in_budget(schedule.moves, goal) => {
             format!("shortest with at most {} extra moves", goal.objective.extra_moves)
@@ -268,7 +270,8 @@ fn try_all(fleet: &Fleet<'_>, canaries: &[u32], strategies: Vec<Strategy>) -> Ve
                 })
             })
             .collect();
-        for (index, tried) in workers.into_iter().filter_map(|worker| worker.join().ok()).flatten() {
+        let done = workers.into_iter().flat_map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        for (index, tried) in done {
             results[index] = Some(tried);
         }
     });

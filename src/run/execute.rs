@@ -305,7 +305,8 @@ impl Engine {
         }
     }
 
-    /// Another run's mark anywhere in the region stops us: the region lock of a local journal binds those who use that journal.
+    /// Another run's mark anywhere in the region stops us: the region lock of a local journal binds those who use that
+    /// journal.
     async fn refuse_foreign_marks(&self, run: RunId) -> Result<(), RunError> {
         if self.take_over {
             return Ok(());

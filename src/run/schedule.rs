@@ -233,9 +233,9 @@ pub fn waiting(state: &RunState, now: Timestamp, most: usize) -> Vec<(String, Wa
 
 /// When a failed step is tried again; `None` when it is not.
 ///
-/// What the control plane did counts against nobody and is tried again for ever, at most a minute apart. A host
-/// that is not quiet is resolved again at once, a few times, further and further apart. Everything else that is transient has three attempts, a move
-/// five: its targets differ.
+/// What the control plane did counts against nobody and is tried again for ever, at most a minute apart. A host that is
+/// not quiet is resolved again, a few times, further and further apart. Everything else that is transient has three
+/// attempts, a move five: its targets differ.
 pub fn retry_at(state: &RunState, step: &StepId, failure: &StepFailure, now: Timestamp) -> Option<Timestamp> {
     let step = state.step(step)?;
     let attempt = step.next_attempt().saturating_sub(1);

@@ -1,7 +1,6 @@
 //! A host that cannot be emptied, in the operator's words.
 
 use super::proof::Proofs;
-use crate::model::Resources;
 use crate::plan::fleet::Fleet;
 use crate::plan::input::Shortfall;
 use crate::plan::kinds::Demand;
@@ -39,13 +38,7 @@ fn shortfall(fleet: &Fleet<'_>, stuck: &Stuck, proofs: &Proofs<'_, '_>) -> Short
         Some(proof) => detail = format!("{detail}; proven: {proof}"),
         None => detail.push_str("; not proven: no attempt found a way"),
     }
-    let would_do = would_do(fleet, stuck);
-    if let Some(room) = &would_do {
-        let amounts: Vec<String> =
-            room.iter().filter(|(_, amount)| *amount > 0).map(|(class, amount)| format!("{amount} {class}")).collect();
-        detail = format!("{detail}; one empty host more in {domain} with {} would do", amounts.join(", "));
-    }
-    Shortfall { host: fleet.name(stuck.host).clone(), domain, class, missing, proof, would_do, detail }
+    Shortfall { host: fleet.name(stuck.host).clone(), domain, class, missing, proof, detail }
 }
 
 /// What stands in the way of the first instance that fits nowhere.
@@ -74,22 +67,5 @@ fn obstacle(fleet: &Fleet<'_>, stuck: &Stuck, domain: &str) -> String {
             fleet.layout.group_rule(group).id
         ),
         Barrier::Headroom => format!("only empty hosts that the policy keeps would take {what}"),
-    }
-}
-
-/// The mirror lemma: an empty host of the domain as large as the load of the host takes all of it, groups included,
-/// except where an instance may be nowhere else in the domain.
-fn would_do(fleet: &Fleet<'_>, stuck: &Stuck) -> Option<Resources> {
-    match stuck.barrier.map(|(_, barrier)| barrier) {
-        Some(Barrier::Zone | Barrier::Affinity(_)) => None,
-        None
-        | Some(
-            Barrier::NotTarget
-            | Barrier::Kind(_)
-            | Barrier::Cells
-            | Barrier::Room { .. }
-            | Barrier::AntiAffinity(_)
-            | Barrier::Headroom,
-        ) => Some(fleet.layout.resources(&super::place::load(fleet, stuck.host))),
     }
 }

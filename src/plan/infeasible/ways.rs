@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Host, HostName, InstanceHandling, InstanceId, InstanceStatus, Policy, Region};
+use crate::model::{Host, HostName, HostRules, InstanceHandling, InstanceId, InstanceStatus, Policy, Region};
 use crate::plan::census::Census;
 use crate::plan::fleet::Fleet;
 use crate::plan::input::{InPlace, Means, NoRoom, PlanInput, Scope, WayOut};
@@ -19,7 +19,7 @@ const DOMAINS: usize = 8;
 
 /// Instances that are moved around in all trials of one domain, and fewest and most trials.
 const EFFORT: usize = 400_000;
-const TRIALS: (usize, usize) = (6, 40);
+const TRIALS: (usize, usize) = (9, 40);
 
 /// Most hosts that are asked for.
 const MOST_HOSTS: usize = 64;
@@ -50,6 +50,36 @@ struct Outcome {
     hosts: Vec<(HostName, Vec<InstanceId>)>,
 }
 
+/// Whether so many hosts more would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Enough,
+    TooFew,
+    /// That was tried too often already.
+    Untried,
+}
+
+/// The least number that is found to be enough, doubled and then bisected, and whether one less is known to be too few.
+fn fewest(mut ask: impl FnMut(usize) -> Answer) -> Option<(usize, bool)> {
+    let (mut too_few, mut enough) = (0, 1);
+    loop {
+        match ask(enough) {
+            Answer::Enough => break,
+            Answer::TooFew if enough < MOST_HOSTS => (too_few, enough) = (enough, enough * 2),
+            Answer::TooFew | Answer::Untried => return None,
+        }
+    }
+    while enough - too_few > 1 {
+        let middle = usize::midpoint(too_few, enough);
+        match ask(middle) {
+            Answer::Enough => enough = middle,
+            Answer::TooFew => too_few = middle,
+            Answer::Untried => break,
+        }
+    }
+    Some((enough, enough - too_few == 1))
+}
+
 impl<'a> Trials<'a> {
     fn of(input: &'a PlanInput<'a>, fleet: &Fleet<'_>, domain: u32) -> Self {
         let members = &fleet.layout.domains()[domain as usize].hosts;
@@ -63,26 +93,54 @@ impl<'a> Trials<'a> {
                 .filter(|instance| instance.host.as_ref().is_some_and(is_here))
                 .cloned()
                 .collect(),
-            ..Region { hosts: Vec::new(), instances: Vec::new(), gaps: Vec::new(), ..input.region.clone() }
+            format: input.region.format,
+            kind: input.region.kind,
+            taken_at: input.region.taken_at,
+            region: input.region.region.clone(),
+            aggregates: input.region.aggregates.clone(),
+            groups: input.region.groups.clone(),
+            gaps: Vec::new(),
         };
+        let here = |names: &BTreeSet<HostName>| names.iter().filter(|name| is_here(name)).cloned().collect();
         let planned = fleet.hosts.iter().map(|host| fleet.name(*host));
         let scope = Scope {
             hosts: planned.filter(|name| is_here(name)).cloned().collect(),
-            exclude: input.scope.exclude.iter().filter(|name| is_here(name)).cloned().collect(),
+            exclude: here(&input.scope.exclude),
             unknown: input.scope.unknown,
             unproven_identity: input.scope.unproven_identity,
             no_room: NoRoom::LeaveOut,
             ..Scope::default()
         };
-        let policy = input.policy.clone();
+        // What names a host that is not here would be refused; who goes first does not matter.
+        let rules = &input.policy.hosts;
+        let hosts = HostRules {
+            exclude: here(&rules.exclude),
+            targets_only: here(&rules.targets_only),
+            spare: here(&rules.spare),
+        };
+        let policy = Policy { hosts, priority: Vec::new(), ..input.policy.clone() };
         let label = fleet.layout.domains()[domain as usize].label.clone();
         let left = (EFFORT / (region.instances.len() + 1)).clamp(TRIALS.0, TRIALS.1);
         Self { input, label, members, region, scope, policy, left }
     }
 
     fn ways(mut self, fleet: &Fleet<'_>, stuck: &[u32]) -> Vec<WayOut> {
-        let means = [self.hosts(fleet, stuck), self.headroom(), self.stops()];
-        means.into_iter().flatten().map(|means| WayOut { domain: self.label.clone(), means }).collect()
+        let hosts = self.share(3, |trials| trials.hosts(fleet, stuck));
+        let headroom = self.share(2, Self::headroom);
+        let stops = self.share(1, Self::stops);
+        let means = [hosts, headroom, stops].into_iter().flatten();
+        means.map(|means| WayOut { domain: self.label.clone(), means }).collect()
+    }
+
+    /// Looks for one of so many means with its share of the trials that are left; what it does not need is for the
+    /// others.
+    fn share(&mut self, means: usize, find: impl FnOnce(&mut Self) -> Option<Means>) -> Option<Means> {
+        let share = self.left.div_ceil(means);
+        let others = self.left - share;
+        self.left = share;
+        let found = find(self);
+        self.left += others;
+        found
     }
 
     /// The fewest empty hosts as large as the largest stuck one, mitigated already or to be so first.
@@ -91,27 +149,11 @@ impl<'a> Trials<'a> {
             (fleet.layout.capacity(*host).get(fleet.tight(*host)), std::cmp::Reverse(fleet.name(*host)))
         })?;
         let like = fleet.host(largest);
-        let is_enough = |trials: &mut Self, count: usize| trials.is_solved_with(like, count);
-        let mut count = 1;
-        while !is_enough(self, count) {
-            count *= 2;
-            if count > MOST_HOSTS || self.left == 0 {
-                return None;
-            }
-        }
-        let mut too_few = count / 2;
-        while count - too_few > 1 {
-            let middle = usize::midpoint(too_few, count);
-            if is_enough(self, middle) {
-                count = middle;
-            } else {
-                too_few = middle;
-            }
-        }
-        Some(Means::Hosts { count, like: like.host.clone(), capacity: like.capacity.clone() })
+        let (count, fewest) = fewest(|count| self.with_hosts(like, count))?;
+        Some(Means::Hosts { count, fewest, like: like.host.clone(), capacity: like.capacity.clone() })
     }
 
-    fn is_solved_with(&mut self, like: &Host, count: usize) -> bool {
+    fn with_hosts(&mut self, like: &Host, count: usize) -> Answer {
         let before = self.region.hosts.len();
         let mut verdicts = self.input.verdicts.clone();
         for number in 1..=count {
@@ -119,9 +161,13 @@ impl<'a> Trials<'a> {
             verdicts.insert(host.clone(), Verdict { verdict: VerdictKind::Mitigated, evidence: Vec::new() });
             self.region.hosts.push(Host { host, ..like.clone() });
         }
-        let solved = self.run(&verdicts).is_some_and(|outcome| outcome.hosts.is_empty());
+        let outcome = self.run(&verdicts);
         self.region.hosts.truncate(before);
-        solved
+        match outcome {
+            None => Answer::Untried,
+            Some(outcome) if outcome.hosts.is_empty() => Answer::Enough,
+            Some(_) => Answer::TooFew,
+        }
     }
 
     /// The largest headroom with which no host is left out.
@@ -202,5 +248,37 @@ impl<'a> Trials<'a> {
         };
         let here = stuck.iter().filter(|stuck| self.members.contains(fleet.name(stuck.host)));
         Some(Outcome { hosts: here.map(|stuck| (fleet.name(stuck.host).clone(), ids(stuck))).collect() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `needed` are enough, and so many questions are answered.
+    fn found(needed: usize, mut answers: usize) -> Option<(usize, bool)> {
+        fewest(|count| {
+            if answers == 0 {
+                return Answer::Untried;
+            }
+            answers -= 1;
+            if count >= needed { Answer::Enough } else { Answer::TooFew }
+        })
+    }
+
+    #[test]
+    fn the_fewest_hosts_are_found_when_nothing_cuts_the_search_short() {
+        for needed in 1..=MOST_HOSTS {
+            assert_eq!(found(needed, usize::MAX), Some((needed, true)));
+        }
+        assert_eq!(found(MOST_HOSTS + 1, usize::MAX), None);
+    }
+
+    #[test]
+    fn what_was_not_tried_is_neither_too_few_nor_enough() {
+        assert_eq!(found(5, 3), None, "1, 2 and 4 are too few");
+        assert_eq!(found(5, 4), Some((8, false)), "8 are enough, and nobody knows of 6");
+        assert_eq!(found(5, 5), Some((6, false)), "6 are enough, and nobody knows of 5");
+        assert_eq!(found(5, 6), Some((5, true)));
     }
 }

@@ -102,19 +102,20 @@ fn instances_larger_than_every_gap_go_together_into_the_empty_host() {
 
 #[test]
 fn a_host_fuller_than_its_capacity_is_emptied_and_takes_nothing_before() {
+    // Only `b` has room for the large instance, and beside it none for the other: that goes to `a`, once it is empty.
     let region = Fixture::new()
         .host("a", "z", 64)
-        .instance(1, "a", 50)
-        .instance(2, "a", 30)
-        .host("b", "z", 128)
+        .instance(1, "a", 80)
+        .host("b", "z", 100)
         .host("c", "z", 64)
-        .instance(3, "c", 10)
+        .instance(2, "c", 30)
         .0;
     let rollout = Case::of(region).planned();
     assert_eq!(rollout.hosts.len(), 3);
     let full = rollout.hosts.iter().find(|planned| planned.host == host("a")).unwrap();
     let to_it = rollout.hosts.iter().flat_map(|planned| &planned.moves).filter(|to| to.to == host("a"));
-    assert!(to_it.into_iter().all(|to| to.start_s >= full.finish_s));
+    let to_it: Vec<(InstanceId, bool)> = to_it.map(|to| (to.instance, to.start_s >= full.finish_s)).collect();
+    assert_eq!(to_it, [(id(2), true)]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What cannot be done is an answer: which hosts, why, whether that is proven, and what would help.
 
 use super::*;
-use crate::model::{GroupPolicy, InstanceHandling, InstanceStatus, Resources, ServiceStatus};
+use crate::model::{GroupPolicy, InstanceHandling, InstanceStatus, Place, ServiceStatus, ZoneName};
 use crate::plan::fixture::{Fixture, id};
 
 struct Refusal {
@@ -36,15 +36,13 @@ fn two_full_hosts() -> Fixture {
 
 #[test]
 fn what_cannot_be_done_at_all_is_an_answer_with_class_amount_and_proof() {
-    let refusal = refused(&Case::of(two_full_hosts().0));
-    assert_eq!((refusal.of, refusal.shortfalls.len()), (2, 2));
+    let refusal = refused(&Case::of(two_full_hosts().host("tiny", "z", 8).0));
+    assert_eq!((refusal.of, refusal.shortfalls.len()), (3, 2));
     assert!(refusal.skipped.iter().all(|skipped| skipped.reason == SkipReason::NoRoom));
     let shortfall = &refusal.shortfalls[0];
-    assert!(shortfall.detail.contains("zone z"), "{}", shortfall.detail);
-    let would_do = "one empty host more in zone z with 10 DISK_GB, 60 MEMORY_MB, 1 VCPU would do";
-    assert!(shortfall.detail.ends_with(would_do), "{}", shortfall.detail);
-    assert_eq!(shortfall.would_do.as_ref().map(Resources::memory_mb), Some(60));
-    assert_eq!(refusal.proof("a"), Some("the instances in zone z hold 120 MEMORY_MB, and without a there are 64"));
+    assert!(shortfall.detail.contains("fits nowhere in zone z: 52 of MEMORY_MB missing"), "{}", shortfall.detail);
+    assert_eq!((shortfall.class.as_deref(), shortfall.missing), (Some("MEMORY_MB"), 52));
+    assert_eq!(refusal.proof("a"), Some("the instances in zone z hold 120 MEMORY_MB, and without a there are 72"));
 }
 
 #[test]
@@ -73,6 +71,20 @@ fn one_more_host_or_one_stopped_instance_would_do_and_both_were_tried() {
     assert_eq!(ways[0], "zone z: 1 more empty host like a (10000 DISK_GB, 64 MEMORY_MB, 1000 VCPU)");
     let Means::Stop { instances } = &refusal.ways_out[1].means else { panic!("{ways:?}") };
     assert_eq!(instances.len(), 2, "neither fits beside the other, stopped or not: {ways:?}");
+}
+
+#[test]
+fn a_policy_that_names_hosts_of_another_domain_leaves_the_ways_out_as_they_are() {
+    let region = two_full_hosts().host("c", "y", 64).host("d", "y", 64).host("e", "y", 64).instance(3, "c", 10).0;
+    let plain = refused(&Case::of(region.clone()));
+    let mut case = Case::of(region);
+    case.policy.hosts.exclude.insert(host("c"));
+    case.policy.hosts.targets_only.insert(host("d"));
+    case.policy.hosts.spare.insert(host("e"));
+    case.policy.priority = vec![Place::Zone(ZoneName::new("y")), Place::Host(host("e"))];
+    let refusal = refused(&case);
+    assert_eq!(refusal.ways_out.len(), 2);
+    assert_eq!(refusal.ways_out, plain.ways_out);
 }
 
 #[test]

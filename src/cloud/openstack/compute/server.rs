@@ -13,8 +13,9 @@ use crate::cloud::openstack::wire::{maybe_moment, maybe_text};
 use crate::cloud::{CloudResult, PowerState, Server, ServersQuery};
 use crate::model::{Flavor, HostName, InstanceId, InstanceStatus, ProjectId, Resources, ZoneName};
 
-/// 2.98: the properties of an instance's image. 2.96: the zone that an instance is pinned to. 2.73: why it is locked. 2.71: the groups of one server. 2.69:
-/// instances of a cell that does not answer are listed, with status UNKNOWN. 2.53 embeds the flavor already (2.47).
+/// 2.98: the properties of an instance's image. 2.96: the zone that an instance is pinned to. 2.73: why it is locked.
+/// 2.71: the groups of one server. 2.69: instances of a cell that does not answer are listed, with status UNKNOWN. 2.53
+/// embeds the flavor already (2.47).
 const SERVERS: &[Microversion] =
     &[Microversion(2, 98), Microversion(2, 96), Microversion(2, 73), Microversion(2, 71), Microversion(2, 69), BASE];
 
