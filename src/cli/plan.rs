@@ -15,13 +15,14 @@ use super::session::Session;
 use super::store;
 use crate::config;
 use crate::journal::Journal;
-use crate::model::{HostName, RolloutId, ZoneName};
+use crate::model::{HostName, Region, RolloutId, RunId, ZoneName};
 use crate::plan::{
     Experience, NoRoom, PlanError, PlanInput, PlanReport, Rollout, Scope, Severity, Shortfall, SkipReason, Unknown,
     WayOut, plan,
 };
 use crate::remedy::{Verdict, assess};
 use crate::report::{Measured, Style, count, printable};
+use crate::run::event::Event;
 
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
@@ -97,7 +98,7 @@ pub fn run(args: &PlanArgs, session: &Session) -> Result<Exit, CommandError> {
         region.hosts.iter().map(|host| (host.host.clone(), assess(&host.facts, &remedy))).collect();
     let scope = scope_of(args);
     let experience = match args.times {
-        TimesArg::Journal => experience(&region.region, session),
+        TimesArg::Journal => experience(&region, session),
         TimesArg::Policy => Experience::default(),
     };
     let input = PlanInput {
@@ -123,28 +124,39 @@ pub fn run(args: &PlanArgs, session: &Session) -> Result<Exit, CommandError> {
 const RUNS_REMEMBERED: usize = 3;
 
 /// What the journal tells of earlier runs on `region`. A plan can do without: what cannot be read is said and left.
-fn experience(region: &str, session: &Session) -> Experience {
-    let exists = session.journal().is_ok_and(|path| path.exists());
-    let read = || store::block_on(measured(store::open_existing(session)?, region));
-    if !exists {
+fn experience(region: &Region, session: &Session) -> Experience {
+    if !session.journal().is_ok_and(|path| path.exists()) {
         return Experience::default();
     }
+    let read = || store::block_on(measured(store::open_existing(session)?, region));
     read().unwrap_or_else(|error| {
-        tell(format!("note: earlier runs are not used for times: {}", error.render(Style::plain())));
+        not_used(&error);
         Experience::default()
     })
 }
 
-async fn measured(journal: impl Journal, region: &str) -> Result<Experience, CommandError> {
+async fn measured(journal: impl Journal, region: &Region) -> Result<Experience, CommandError> {
     let mut measured = Measured::default();
-    let runs = journal.runs().await?.into_iter().filter(|run| run.region == region);
+    let runs = journal.runs().await?.into_iter().filter(|run| run.region == region.region);
     for run in runs.take(RUNS_REMEMBERED) {
-        let record = journal.record(run.run).await?;
-        let rollout: Rollout = serde_json::from_str(&record.rollout)
-            .map_err(|error| CommandError::doing(Exit::Unexpected, "cannot read the rollout of a run", error))?;
-        measured.add(&rollout, &journal.events(run.run, 1).await?);
+        match earlier(&journal, run.run).await {
+            Ok((rollout, events)) => measured.add(&rollout, &events, region),
+            Err(error) => not_used(&error),
+        }
     }
     Ok(measured.experience())
+}
+
+async fn earlier(journal: &impl Journal, run: RunId) -> Result<(Rollout, Vec<Event>), CommandError> {
+    let record = journal.record(run).await?;
+    let rollout = serde_json::from_str(&record.rollout).map_err(|error| {
+        CommandError::doing(Exit::Unexpected, format!("cannot read the rollout of run {run}"), error)
+    })?;
+    Ok((rollout, journal.events(run, 1).await?))
+}
+
+fn not_used(error: &CommandError) {
+    tell(format!("note: an earlier run is not used for times: {}", error.render(Style::plain())));
 }
 
 fn scope_of(args: &PlanArgs) -> Scope {

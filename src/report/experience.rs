@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::sentence::StepParts;
-use crate::model::{HostName, InstanceId, Span, StepId};
+use crate::model::{HostName, InstanceId, Region, ServiceId, Span, StepId};
 use crate::plan::{Experience, Rollout};
-use crate::run::event::{Event, EventKind, StepOutput};
+use crate::run::event::{Event, EventKind, FaultScope, StepOutput};
 use crate::workflow::StepKind;
 
 /// Gathers runs, the newest first: what a newer one measured stands.
@@ -20,9 +20,16 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Adds one run.
-    pub fn add(&mut self, rollout: &Rollout, events: &[Event]) {
-        let mut run = Run { estimated: estimated(rollout), ..Run::default() };
+    /// Adds one run, as far as its hosts are those of `region`: services have ids of their own, names are used again.
+    pub fn add(&mut self, rollout: &Rollout, events: &[Event], region: &Region) {
+        let here: BTreeSet<(&HostName, &ServiceId)> =
+            region.hosts.iter().map(|host| (&host.host, &host.service.id)).collect();
+        let strangers = rollout.hosts.iter().filter(|host| !here.contains(&(&host.host, &host.service.id)));
+        let mut run = Run {
+            estimated: estimated(rollout),
+            spoiled: strangers.map(|host| host.host.clone()).collect(),
+            ..Run::default()
+        };
         for event in events {
             run.tell(event);
         }
@@ -54,8 +61,11 @@ struct Run {
     estimated: BTreeMap<InstanceId, f64>,
     /// Hosts under way, with the time since which nothing is left on them.
     emptied: BTreeMap<HostName, Timestamp>,
-    /// Hosts on which something failed; they are measured no more.
-    failed: BTreeSet<HostName>,
+    /// Hosts that have begun and are not back.
+    begun: BTreeSet<HostName>,
+    /// Hosts on which something failed, or which had to wait for what was not theirs; they are measured no more.
+    spoiled: BTreeSet<HostName>,
+    paused: bool,
     moving: BTreeMap<StepId, Timestamp>,
     hosts: BTreeMap<HostName, Span>,
     moves: Vec<f64>,
@@ -65,29 +75,41 @@ impl Run {
     fn tell(&mut self, event: &Event) {
         match &event.kind {
             EventKind::StepStarted { step, .. } => {
+                let host = StepParts::of(step).host;
+                if self.paused {
+                    self.spoiled.insert(host.clone());
+                }
+                self.begun.insert(host);
                 self.moving.insert(step.clone(), event.at);
             }
             EventKind::StepSucceeded { step, output } => self.ended(step, output, event.at),
-            EventKind::StepFailed { step, .. } => {
+            EventKind::StepFailed { step, failure, .. } => {
                 self.moving.remove(step);
                 let parts = StepParts::of(step);
                 // The work begins when the last move has ended, whatever the moves went through.
                 if parts.kind != Some(StepKind::Move) {
-                    self.failed.insert(parts.host);
+                    self.spoiled.insert(parts.host);
+                }
+                if failure.scope == FaultScope::ControlPlane {
+                    self.spoil_all();
                 }
             }
-            // Whatever is under way waits, or has to be found again: its times are not its own.
-            EventKind::RunResumed { .. } | EventKind::RunPaused { .. } | EventKind::StopRequested { .. } => {
-                self.failed.extend(std::mem::take(&mut self.emptied).into_keys());
-                self.moving.clear();
+            EventKind::RunPaused { .. } => {
+                self.paused = true;
+                self.spoil_all();
             }
+            EventKind::RunContinued { .. } => self.paused = false,
+            EventKind::RunResumed { .. } => {
+                self.paused = false;
+                self.spoil_all();
+            }
+            EventKind::StopRequested { .. } => self.spoil_all(),
             EventKind::HostRetried { host, .. }
             | EventKind::HostSkipped { host, .. }
             | EventKind::HostQuarantined { host, .. } => {
-                self.failed.insert(host.clone());
+                self.spoiled.insert(host.clone());
             }
             EventKind::RunStarted { .. }
-            | EventKind::RunContinued { .. }
             | EventKind::RunEnded { .. }
             | EventKind::StepIntended { .. }
             | EventKind::HostReleased { .. }
@@ -97,10 +119,19 @@ impl Run {
         }
     }
 
+    /// Whatever is under way waits, or has to be found again: its times are not its own.
+    fn spoil_all(&mut self) {
+        self.spoiled.extend(self.begun.iter().cloned());
+        self.moving.clear();
+    }
+
     fn ended(&mut self, step: &StepId, output: &StepOutput, at: Timestamp) {
         let parts = StepParts::of(step);
         let began = self.moving.remove(step);
-        if self.failed.contains(&parts.host) {
+        if parts.kind == Some(StepKind::Settle) {
+            self.begun.remove(&parts.host);
+        }
+        if self.spoiled.contains(&parts.host) {
             return;
         }
         match (parts.kind, parts.instance) {
@@ -131,8 +162,8 @@ mod tests {
     use super::*;
     use crate::actions::ErrorClass;
     use crate::plan::Experience;
-    use crate::report::fixture::{at, instance, rollout};
-    use crate::run::event::{FaultScope, PauseCause, StepFailure};
+    use crate::report::fixture::{at, instance, region, rollout};
+    use crate::run::event::{PauseCause, StepFailure};
 
     /// `compute-1` is emptied by second 10 and works until second 310; `compute-2` moves its one instance in 13 s.
     fn tape() -> Vec<(i64, EventKind)> {
@@ -142,11 +173,13 @@ mod tests {
             step: step(name),
             output: StepOutput::Done { note: String::new() },
         };
+        let started = |step: StepId| EventKind::StepStarted { step, attempt: 1, target: None, because: None };
         vec![
+            (0, started(step("compute-1/identify"))),
             (10, succeeded("compute-1/resolve")),
             (310, succeeded("compute-1/settle")),
             (400, succeeded("compute-2/resolve")),
-            (400, EventKind::StepStarted { step: moving.clone(), attempt: 1, target: None, because: None }),
+            (400, started(moving.clone())),
             (
                 413,
                 EventKind::StepSucceeded {
@@ -162,7 +195,7 @@ mod tests {
         let mut measured = Measured::default();
         let events: Vec<Event> =
             (1..).zip(tape).map(|(seq, (second, kind))| Event { seq, at: at(second), kind }).collect();
-        measured.add(&rollout(), &events);
+        measured.add(&rollout(), &events, &region());
         measured.experience()
     }
 
@@ -183,12 +216,32 @@ mod tests {
     fn what_was_interrupted_paused_or_repaired_is_not_measured() {
         let failure = StepFailure { class: ErrorClass::Transient, scope: FaultScope::Host, causes: Vec::new() };
         let repaired = EventKind::StepFailed { step: StepId::new("compute-1/stage"), failure, retry_at: Some(at(60)) };
+        let failure = StepFailure { class: ErrorClass::Transient, scope: FaultScope::ControlPlane, causes: Vec::new() };
+        let sick = EventKind::StepFailed { step: StepId::new("compute-2/identify"), failure, retry_at: Some(at(60)) };
         let paused = EventKind::RunPaused { cause: PauseCause::Operator, reason: "lunch".to_owned() };
-        for hitch in [repaired, paused] {
+        // At second 5, `compute-1` is still being resolved.
+        for (place, second, hitch) in [(1, 5, &paused), (2, 20, &paused), (2, 20, &repaired)] {
             let mut tape = tape();
-            tape.insert(1, (20, hitch));
-            assert_eq!(experience(tape), Experience::new(spans(&[("compute-2", 487)]), ratio()));
+            tape.insert(place, (second, hitch.clone()));
+            tape.insert(place + 2, (310, EventKind::RunContinued { by: "an operator".to_owned() }));
+            assert_eq!(experience(tape), Experience::new(spans(&[("compute-2", 487)]), ratio()), "{hitch:?}");
         }
+        let mut tape = tape();
+        tape.insert(2, (20, sick));
+        assert_eq!(experience(tape), Experience::new(BTreeMap::new(), None), "both waited for the control plane");
+    }
+
+    #[test]
+    fn hosts_of_another_region_with_the_same_names_teach_nothing() {
+        let mut elsewhere = region();
+        for host in &mut elsewhere.hosts {
+            host.service.id = ServiceId::new(format!("other-{}", host.service.id));
+        }
+        let mut measured = Measured::default();
+        let events: Vec<Event> =
+            (1..).zip(tape()).map(|(seq, (second, kind))| Event { seq, at: at(second), kind }).collect();
+        measured.add(&rollout(), &events, &elsewhere);
+        assert_eq!(measured.experience(), Experience::default());
     }
 
     #[test]
@@ -201,7 +254,7 @@ mod tests {
                 Event { seq, at: at(second), kind: EventKind::StepSucceeded { step: StepId::new(step), output } }
             };
             let events: Vec<Event> = (1..).zip(tape).map(event).collect();
-            measured.add(&rollout(), &events);
+            measured.add(&rollout(), &events, &region());
         }
         assert_eq!(measured.experience(), Experience::new(spans(&[("compute-1", 100)]), None));
     }

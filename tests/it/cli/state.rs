@@ -158,5 +158,5 @@ fn a_plan_goes_by_the_times_of_earlier_runs_where_it_can_read_them() {
     assert_eq!(measured(&stand.run(&plan).said(0, &[]).out), 4);
     assert_eq!(measured(&stand.run(&[&plan[..], &["--times", "policy"]].concat()).said(0, &[]).out), 0);
     let other = stand.run(&[&plan[..], &["--state", "sqlite:region.json"]].concat());
-    assert_eq!(measured(&other.said(0, &["note: earlier runs are not used for times"]).out), 0);
+    assert_eq!(measured(&other.said(0, &["note: an earlier run is not used for times"]).out), 0);
 }

@@ -91,11 +91,11 @@ async fn a_region_is_remedied_though_the_runner_is_killed_in_a_migration_an_upda
     }
     assert_eq!(times.len(), rollout.certificate.moves, "{log}");
     assert!(times.values().all(|count| *count == 1), "{times:?}");
-    let records = records::since(&Raw::log_in(&raw::cloud("lab")).await, &rollout.created.to_string()).await;
-    records::assert_moves_are_those_of(&rollout, &records);
-    records::assert_order_is_that_of(&rollout, &records);
     let asked = changes().into_iter().filter(|change| change.contains("os-migrateLive")).count();
     assert_eq!(asked, times.len(), "Nova was asked for each move once");
+    let records = records::since(&Raw::log_in(&raw::cloud("lab")).await, &rollout.created.to_string()).await;
+    records::assert_moves_are_those_of(&rollout, &events, &records);
+    records::assert_order_is_that_of(&rollout, &records);
     desk.run(&["report", "-f", "html", "-o", "report.html"], 0);
     desk.run(&["report", "-f", "json", "-o", "report.json"], 0);
     desk.assert_no_secret();

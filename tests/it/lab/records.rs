@@ -1,9 +1,12 @@
 //! Nova's own records of migrations, held against the plan.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test picks the events that it is about")]
+
 use std::collections::BTreeMap;
 
-use fleetmend::model::HostName;
+use fleetmend::model::{HostName, StepId};
 use fleetmend::plan::Rollout;
+use fleetmend::run::{Event, EventKind};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -19,8 +22,16 @@ pub async fn since(raw: &Raw, since: &str) -> Vec<Value> {
     records
 }
 
-/// Each planned move is one completed record from the planned host to the planned target, and there is no other.
-pub fn assert_moves_are_those_of(rollout: &Rollout, records: &[Value]) {
+/// Each planned move is one completed record, and there is no other: from the planned host to the planned target, or to
+/// another where the journal says why.
+pub fn assert_moves_are_those_of(rollout: &Rollout, events: &[Event], records: &[Value]) {
+    let elsewhere: BTreeMap<&StepId, &HostName> = events
+        .iter()
+        .filter_map(|event| match &event.kind {
+            EventKind::StepStarted { step, target: Some(target), because: Some(_), .. } => Some((step, target)),
+            _ => None,
+        })
+        .collect();
     let text = |record: &Value, field: &str| record[field].as_str().unwrap_or_default().to_owned();
     let mut recorded: Vec<[String; 4]> = records
         .iter()
@@ -28,7 +39,11 @@ pub fn assert_moves_are_those_of(rollout: &Rollout, records: &[Value]) {
         .collect();
     let planned = rollout.hosts.iter().flat_map(|host| &host.moves);
     let mut planned: Vec<[String; 4]> = planned
-        .map(|to| [to.instance.to_string(), to.from.to_string(), to.to.to_string(), "completed".to_owned()])
+        .map(|planned| {
+            let step = StepId::of_move(&planned.from, planned.instance);
+            let target = elsewhere.get(&step).copied().unwrap_or(&planned.to);
+            [planned.instance.to_string(), planned.from.to_string(), target.to_string(), "completed".to_owned()]
+        })
         .collect();
     recorded.sort();
     planned.sort();
