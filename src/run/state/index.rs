@@ -40,7 +40,7 @@ impl Pulse {
         for (place, state) in host.steps().enumerate() {
             let is_move = state.step.kind == StepKind::Move;
             match &state.status {
-                StepStatus::Pending => {}
+                StepStatus::Pending | StepStatus::Succeeded(_) => {}
                 StepStatus::Running { .. } => {
                     pulse.running += 1;
                     pulse.asks |= state.excused > 0;
@@ -55,7 +55,6 @@ impl Pulse {
                         failure.scope == FaultScope::ControlPlane && failure.class == ErrorClass::NeedsOperator;
                 }
                 StepStatus::Failed(_) => pulse.has_failed = true,
-                StepStatus::Succeeded(_) => {}
             }
             if host.is_ready(state) {
                 if is_move { &mut pulse.moves } else { &mut pulse.steps }.push(place);
