@@ -147,6 +147,8 @@ struct Model<'a> {
     hosts: &'a [super::rollout::PlannedHost],
     targets: &'a [crate::model::HostName],
     lenders: &'a [crate::model::HostName],
+    #[serde(skip_serializing_if = "is_empty")]
+    processors: &'a [super::rollout::PlannedProcessor],
     skipped: &'a [super::rollout::SkippedHost],
     stays: &'a [super::rollout::PlannedStay],
 }
@@ -169,6 +171,7 @@ impl<'a> Model<'a> {
             hosts,
             targets,
             lenders,
+            processors,
             skipped,
             stays,
             certificate: _,
@@ -189,21 +192,31 @@ impl<'a> Model<'a> {
             hosts,
             targets,
             lenders,
+            processors,
             skipped,
             stays,
         }
     }
 }
 
+/// Absent from rollouts of versions that did not know it: their digests stay what they are.
+fn is_empty<T>(list: &&[T]) -> bool {
+    list.is_empty()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::PlannedProcessor;
 
     #[test]
     fn it_is_that_of_the_canonical_json_without_the_digest() {
         let mut rollout = crate::report::fixture::rollout();
         rollout.lenders.clone_from(&rollout.targets);
         rollout.lenders.push("compute-lender".into());
+        let known = digest(&rollout);
+        rollout.processors.push(PlannedProcessor { hosts: rollout.targets.clone(), ..PlannedProcessor::default() });
+        assert_ne!(digest(&rollout), known);
         let mut value = serde_json::to_value(&rollout).unwrap();
         let _ = value.as_object_mut().unwrap().shift_remove("digest");
         assert_eq!(digest(&rollout), digest_of(&value));

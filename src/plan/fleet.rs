@@ -95,7 +95,7 @@ impl<'a> Fleet<'a> {
         policy: &Policy,
         experience: &Experience,
     ) -> Self {
-        let mut layout = Layout::of(census, region);
+        let mut layout = Layout::of(census, region, &[]);
         let suits = Suits::of(layout.kinds(), census, &selection.leaving);
         layout.split_into_parts(census, suits.moves());
         let layout = Arc::new(layout);

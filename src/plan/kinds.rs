@@ -9,7 +9,8 @@ use std::fmt;
 use super::census::Census;
 use super::layout::number;
 use super::processor::{self, Processor};
-use crate::model::{Aggregate, Flavor, Host, Instance, ProjectId, extra_spec_matches};
+use super::rollout::PlannedProcessor;
+use crate::model::{Aggregate, Flavor, Host, HostName, Instance, ProjectId, extra_spec_matches};
 
 /// Keys that begin so name projects: a host with one takes instances of these only.
 /// Source: `nova/scheduler/filters/aggregate_multitenancy_isolation.py`.
@@ -158,16 +159,22 @@ struct Rules {
 }
 
 impl Kinds {
-    /// Sorts the hosts of a census.
-    pub(super) fn of(census: &Census<'_>, aggregates: &[Aggregate]) -> Self {
+    /// Sorts the hosts of a census; `told` has processors of hosts that do not tell theirs.
+    pub(super) fn of(census: &Census<'_>, aggregates: &[Aggregate], told: &[PlannedProcessor]) -> Self {
         let keys = asked(census.instances, aggregates);
         let (traits, traits_of) =
             number(census.hosts.iter().map(|host| host.traits.iter().cloned().collect::<BTreeSet<_>>()));
         let (rules, rules_of) = rules(&census.hosts, aggregates, &keys);
-        let (processors, processor_of) = processor::sort(&census.hosts);
+        let (processors, processor_of) = processor::sort(&census.hosts, told);
         let places = traits_of.into_iter().zip(rules_of).zip(processor_of);
         let (distinct, kind_of) = number(places.map(|((traits, rules), processor)| Kind { traits, rules, processor }));
         Self { distinct, kind_of, traits, rules, processors, keys }
+    }
+
+    /// What a rollout tells of the processors of `hosts`, which are all of them in their order.
+    pub(super) fn tell_processors<'a>(&self, hosts: impl Iterator<Item = &'a HostName>) -> Vec<PlannedProcessor> {
+        let processor_of = self.kind_of.iter().map(|kind| self.distinct[*kind as usize].processor);
+        processor::tell(&self.processors, hosts.zip(processor_of))
     }
 
     /// How many kinds there are.

@@ -9,6 +9,7 @@ use indexmap::{IndexMap, IndexSet};
 use super::census::{Census, dense};
 use super::kinds::Kinds;
 use super::numa::Numa;
+use super::rollout::PlannedProcessor;
 use crate::model::{Group, GroupId, GroupPolicy, Host, HostName, Region, Resources, ZoneName};
 
 /// What no move changes.
@@ -51,8 +52,9 @@ pub(super) struct GroupRule {
 type DomainKey<'a> = (Option<&'a ZoneName>, Option<&'a str>, Option<&'a str>, Vec<&'a str>);
 
 impl Layout {
-    /// Numbers everything that the census of a region and its groups name.
-    pub(super) fn of(census: &Census<'_>, region: &Region) -> Self {
+    /// Numbers everything that the census of a region and its groups name; `told` has processors of hosts that do not
+    /// tell theirs.
+    pub(super) fn of(census: &Census<'_>, region: &Region, told: &[PlannedProcessor]) -> Self {
         let sorted = &census.hosts;
         let classes = census.classes.clone();
         let capacity = sorted.iter().flat_map(|host| dense(&classes, &host.capacity)).collect();
@@ -65,13 +67,18 @@ impl Layout {
             domains: Vec::new(),
             domain_of: Vec::new(),
             capacity,
-            kinds: Kinds::of(census, &region.aggregates),
+            kinds: Kinds::of(census, &region.aggregates, told),
             numa: Numa::of(census),
             groups: rules(&region.groups),
         };
         layout.split_into_domains(sorted, region);
         layout.find_tight_classes(census);
         layout
+    }
+
+    /// What a rollout tells of the hosts' processors.
+    pub(super) fn tell_processors(&self) -> Vec<PlannedProcessor> {
+        self.kinds.tell_processors(self.hosts.iter())
     }
 
     fn split_into_domains(&mut self, sorted: &[&Host], region: &Region) {

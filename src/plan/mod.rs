@@ -47,6 +47,6 @@ pub use lint::lint;
 pub use movability::{Affinity, Movability, movability};
 pub use planner::plan;
 pub use rollout::{
-    Bounds, Certificate, Note, PlannedHost, PlannedMove, PlannedStay, Rollout, RolloutKind, Severity, SkipReason,
-    SkippedHost, StayReason,
+    Bounds, Certificate, Note, PlannedHost, PlannedMove, PlannedProcessor, PlannedStay, Rollout, RolloutKind, Severity,
+    SkipReason, SkippedHost, StayReason,
 };

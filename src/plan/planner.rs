@@ -96,6 +96,7 @@ fn assemble(
         hosts,
         targets: selection.targets.into_iter().cloned().collect(),
         lenders: lenders.map(|host| fleet.name(host).clone()).collect(),
+        processors: fleet.layout.tell_processors(),
         skipped,
         stays,
         certificate: Certificate::default(),

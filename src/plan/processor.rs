@@ -1,9 +1,10 @@
 //! Which processors can run a guest that was started on another: a running guest keeps the processor that it saw.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::layout::number;
-use crate::model::{Cpu, Host, HostFacts};
+use super::rollout::PlannedProcessor;
+use crate::model::{Cpu, Host, HostFacts, HostName};
 
 /// What is known of a host's processor and of what its guests see of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,13 +29,45 @@ enum Guests {
     Models(BTreeSet<String>),
 }
 
-/// The distinct processors of hosts, and each host's by number.
-pub(super) fn sort(hosts: &[&Host]) -> (Vec<Processor>, Vec<u32>) {
-    if hosts.iter().all(|host| host.facts.cpu.is_none() && host.facts.architecture.is_none()) {
+/// The distinct processors of hosts, and each host's by number. `told` has those of hosts that were seen before, for
+/// hosts that tell nothing themselves.
+pub(super) fn sort(hosts: &[&Host], told: &[PlannedProcessor]) -> (Vec<Processor>, Vec<u32>) {
+    if told.is_empty() && !hosts.iter().any(|host| is_seen(&host.facts)) {
         return (vec![Processor::default()], vec![0; hosts.len()]);
     }
     let named: BTreeSet<String> = hosts.iter().flat_map(|host| models(&host.facts)).collect();
-    number(hosts.iter().map(|host| Processor::of(&host.facts, &named)))
+    let known: Vec<Processor> = told.iter().map(Processor::told).collect();
+    let known: BTreeMap<&HostName, &Processor> =
+        told.iter().zip(&known).flat_map(|(told, known)| told.hosts.iter().map(move |host| (host, known))).collect();
+    number(hosts.iter().map(|host| {
+        if is_seen(&host.facts) {
+            Processor::of(&host.facts, &named)
+        } else {
+            known.get(&host.host).map_or_else(Processor::default, |known| (*known).clone())
+        }
+    }))
+}
+
+fn is_seen(facts: &HostFacts) -> bool {
+    facts.cpu.is_some() || facts.architecture.is_some() || facts.domain_capabilities.is_some()
+}
+
+/// What a rollout tells of `processors`, of which `hosts` have each its own by number: nothing where none of them keeps a
+/// guest from another, and nothing of hosts that were not seen.
+pub(super) fn tell<'a>(
+    processors: &[Processor],
+    hosts: impl Iterator<Item = (&'a HostName, u32)>,
+) -> Vec<PlannedProcessor> {
+    let restricts = |one: &Processor| processors.iter().any(|other| one.obstacle_to(other).is_some());
+    if !processors.iter().any(restricts) {
+        return Vec::new();
+    }
+    let mut told: Vec<PlannedProcessor> = processors.iter().map(Processor::tell).collect();
+    for (host, processor) in hosts {
+        told[processor as usize].hosts.push(host.clone());
+    }
+    let unknown = processors.iter().map(|processor| *processor == Processor::default());
+    told.into_iter().zip(unknown).filter(|(_, unknown)| !unknown).map(|(told, _)| told).collect()
 }
 
 impl Processor {
@@ -47,6 +80,40 @@ impl Processor {
             guests: guests(facts),
             instructions: cpu.map(Cpu::instructions).filter(|known| !known.is_empty()),
             models: usable.map(|can| can.models.iter().filter(|model| named.contains(*model)).cloned().collect()),
+        }
+    }
+
+    /// As a rollout tells it.
+    fn told(told: &PlannedProcessor) -> Self {
+        let cpu = Cpu { flags: told.instructions.clone(), ..Cpu::default() };
+        let guests = match (told.host_model, told.given.is_empty()) {
+            (true, _) => Guests::Host,
+            (false, false) => Guests::Models(told.given.iter().cloned().collect()),
+            (false, true) => Guests::Anything,
+        };
+        Self {
+            architecture: told.architecture.clone(),
+            vendor: told.vendor.clone(),
+            guests,
+            instructions: Some(cpu.instructions()).filter(|known| !known.is_empty()),
+            models: told.models.as_ref().map(|models| models.iter().cloned().collect()),
+        }
+    }
+
+    /// The same for a rollout, without hosts.
+    fn tell(&self) -> PlannedProcessor {
+        let given = match &self.guests {
+            Guests::Anything | Guests::Host => Vec::new(),
+            Guests::Models(models) => models.iter().cloned().collect(),
+        };
+        PlannedProcessor {
+            hosts: Vec::new(),
+            architecture: self.architecture.clone(),
+            vendor: self.vendor.clone(),
+            instructions: self.instructions.iter().flatten().map(|name| (*name).to_owned()).collect(),
+            host_model: self.guests == Guests::Host,
+            given,
+            models: self.models.as_ref().map(|models| models.iter().cloned().collect()),
         }
     }
 

@@ -58,6 +58,9 @@ pub struct Rollout {
     /// selection of hosts can leave no choice. Used until the first planned host of their domain is done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lenders: Vec<HostName>,
+    /// Processors of hosts, where one keeps a guest from going to another: a run does not ask the hosts for them again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub processors: Vec<PlannedProcessor>,
     /// Hosts that are left alone, and why.
     pub skipped: Vec<SkippedHost>,
     /// Instances that stay on a host that is remedied, and why.
@@ -126,6 +129,33 @@ pub struct PlannedMove {
     pub start_s: f64,
     /// Seconds from the start of the run.
     pub finish_s: f64,
+}
+
+/// A processor, and the hosts that have it: what decides which other hosts can run guests that were started on one of
+/// them. What is absent was not seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedProcessor {
+    /// The hosts.
+    pub hosts: Vec<HostName>,
+    /// `uname -m`, for example `x86_64`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
+    /// Its maker, for example `GenuineIntel`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
+    /// Instructions that guests use, by the kernel's names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instructions: Vec<String>,
+    /// Whether guests get the host's own processor.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub host_model: bool,
+    /// Named models, one of which guests get.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given: Vec<String>,
+    /// Of the named models that any host gives its guests, those that libvirt offers here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models: Option<Vec<String>>,
 }
 
 /// A host that is left alone.

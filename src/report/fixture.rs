@@ -115,6 +115,7 @@ pub fn rollout() -> Rollout {
         hosts: vec![host(1, Vec::new()), host(2, vec![planned])],
         targets: Vec::new(),
         lenders: Vec::new(),
+        processors: Vec::new(),
         skipped: vec![SkippedHost {
             host: HostName::new("compute-3"),
             reason: SkipReason::Disabled,

@@ -104,7 +104,7 @@ impl RunState {
     /// keeps it.
     pub fn new(run: RunId, rollout: Arc<Rollout>, region: &Region) -> Self {
         let waiting = |host: &PlannedHost| (host.host.clone(), HostState::waiting(rollout.created));
-        let mut occupancy = Occupancy::of(region);
+        let mut occupancy = Occupancy::told(region, &rollout.processors);
         for spare in &rollout.policy.hosts.spare {
             // One that is gone from the region takes nothing anyway.
             let _ = occupancy.keep_spare(spare);

@@ -69,6 +69,7 @@ fn rollout() -> Rollout {
         hosts: vec![planned],
         targets: Vec::new(),
         lenders: Vec::new(),
+        processors: Vec::new(),
         skipped: Vec::new(),
         stays: Vec::new(),
         certificate: Certificate::default(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Refusal;
 use crate::model::{GroupId, HostName, Instance, InstanceId, Region, Resources};
+use crate::plan::PlannedProcessor;
 use crate::plan::census::Census;
 use crate::plan::kinds::Demand;
 use crate::plan::layout::Layout;
@@ -66,8 +67,13 @@ impl Occupant {
 impl Occupancy {
     /// Each instance on the host that Nova names; no host is a target.
     pub fn of(region: &Region) -> Self {
+        Self::told(region, &[])
+    }
+
+    /// The same, with processors that a rollout tells of hosts that the region has no facts of.
+    pub fn told(region: &Region, processors: &[PlannedProcessor]) -> Self {
         let census = Census::of(region);
-        let layout = Arc::new(Layout::of(&census, region));
+        let layout = Arc::new(Layout::of(&census, region, processors));
         let mut occupancy = Self {
             space: Space::empty(Arc::clone(&layout)),
             occupants: Arc::default(),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::model::{HostName, Region};
 use crate::plan::fixture::{Fixture, flavor, processor};
+use crate::plan::placement::{Mover, Occupancy, Rules, choose_target};
 
 /// Where everything went, `vm1 > b` for each move.
 fn moves(rollout: &Rollout) -> Vec<String> {
@@ -143,6 +144,59 @@ fn guests_of_a_named_model_go_where_libvirt_can_give_it() {
     let rollout = case.planned();
     assert_eq!(moves(&rollout), ["vm1 > c"]);
     assert!(sent_to_b(&case, &rollout).contains("whose processor lacks Skylake-Server"));
+}
+
+/// What becomes of `vm1` when its planned target has gone from a region that a rollout is run in.
+fn without_c(region: &Region, rollout: &Rollout) -> Result<HostName, String> {
+    let mut occupancy = Occupancy::told(region, &rollout.processors);
+    for target in &rollout.targets {
+        occupancy.admit(target).unwrap();
+    }
+    let (avoid, headroom) = ([host("c")].into(), crate::model::Headroom::default());
+    let mover = Mover::of(&region.instances[0]).unwrap();
+    let choice = choose_target(&occupancy, &mover, &Rules { avoid: &avoid, headroom: &headroom });
+    choice.map(|choice| choice.host).map_err(|refusal| refusal.to_string())
+}
+
+#[test]
+fn a_run_that_sees_no_facts_knows_processors_from_the_rollout() {
+    let with = |b: &[&str]| {
+        let fixture = Fixture::new().host("a", "z", 64).with_host(processor(&["avx", "avx2"])).instance(1, "a", 10);
+        let fixture = fixture.host("b", "z", 12).with_host(processor(b)).host("c", "z", 64);
+        emptying_a(fixture.with_host(processor(&["avx", "avx2"])).0)
+    };
+    let unseen = |region: &Region| {
+        let mut region = region.clone();
+        region.hosts.iter_mut().for_each(|host| host.facts = crate::model::HostFacts::default());
+        region
+    };
+    let older = with(&["avx"]);
+    let rollout = older.planned();
+    assert_eq!(moves(&rollout), ["vm1 > c"]);
+    let read: Rollout = serde_json::from_str(&serde_json::to_string(&rollout).unwrap()).unwrap();
+    let only_c = Err("only c would take it, to be avoided for the moment".to_owned());
+    assert_eq!(without_c(&unseen(&older.region), &read), only_c);
+    assert_eq!(without_c(&older.region, &read), only_c, "a rehearsal sees the facts as well");
+    // A host that the plan did not see is not ruled out.
+    let mut strange = unseen(&older.region);
+    strange.hosts.push(crate::model::Host { host: host("d"), ..strange.hosts[1].clone() });
+    let joined = Rollout { targets: vec![host("b"), host("d")], ..rollout };
+    assert_eq!(without_c(&strange, &joined), Ok(host("d")));
+    // Processors that keep no guest from any host are not worth writing down.
+    let equal = with(&["avx", "avx2"]).planned();
+    assert_eq!((without_c(&unseen(&older.region), &equal), equal.processors), (Ok(host("b")), vec![]));
+}
+
+#[test]
+fn a_rollout_tells_of_a_few_processors_and_not_of_each_host() {
+    let mut fixture = Fixture::new();
+    for number in 0..40 {
+        let flags: &[&str] = if number % 2 == 0 { &["avx", "avx2", "vmx"] } else { &["avx", "aperfmperf"] };
+        fixture = fixture.host(&format!("h{number:02}"), "z", 64).with_host(processor(flags));
+    }
+    let rollout = Case::of(fixture.host("unseen", "z", 64).0).planned();
+    let told: Vec<_> = rollout.processors.iter().map(|told| (told.instructions.join(" "), told.hosts.len())).collect();
+    assert_eq!(told, [("avx".to_owned(), 20), ("avx avx2".to_owned(), 20)]);
 }
 
 #[test]

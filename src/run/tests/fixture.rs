@@ -148,6 +148,7 @@ impl Play {
             hosts: hosts.iter().enumerate().map(planned).collect(),
             targets: vec!["spare".into()],
             lenders: vec![],
+            processors: vec![],
             skipped: vec![],
             stays: vec![],
             certificate: Certificate::default(),

@@ -10,7 +10,7 @@ use super::schedule::{Decision, Memory, Wait, next_wake, retry_at, waiting};
 use super::state::{RunState, RunStatus};
 use crate::actions::ErrorClass;
 use crate::model::{HostName, Limit, Percent, Span, StepId};
-use crate::plan::PlannedMove;
+use crate::plan::{PlannedMove, PlannedProcessor};
 use fixture::{Play, id, leaving};
 
 fn failure(class: ErrorClass, scope: FaultScope) -> StepFailure {
@@ -87,6 +87,23 @@ fn limits_hold_hosts_back_and_say_so() {
     assert_eq!(play.running(), ["a/identify", "b/identify"]);
     let waits = waiting(&play.state, play.now, 9);
     assert!(matches!(&waits[..], [(host, Wait::Limit(_))] if host == "c"), "{waits:?}");
+}
+
+#[test]
+fn guests_stay_off_processors_that_the_rollout_tells_to_be_others() {
+    let of = |hosts: &[&str], vendor: &str| PlannedProcessor {
+        hosts: hosts.iter().map(|name| HostName::new(*name)).collect(),
+        vendor: Some(vendor.to_owned()),
+        ..PlannedProcessor::default()
+    };
+    let play = Play::of(&["a", "b"], |rollout| rollout.processors = vec![of(&["a"], "Intel"), of(&["spare"], "AMD")]);
+    let waits: Vec<String> =
+        waiting(&play.state, play.now, 9).iter().map(|(host, wait)| format!("{host} {wait}")).collect();
+    assert_eq!(
+        waits,
+        ["a for room: no target suits it: its processor is of AMD and the guest's is of Intel"],
+        "b, of which nothing is told, may go"
+    );
 }
 
 #[test]
