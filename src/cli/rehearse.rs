@@ -171,7 +171,8 @@ fn with_bar<T>(order: &Order<'_>, session: &Session, work: impl FnOnce(&(dyn Fn(
 
 fn text(args: &RehearseArgs, rollout: &Rollout, region: &Region, figures: &Figures, style: Style) -> String {
     let mut text = format!(
-        "{} rehearsed {}: faults {}, seed {}, region {} as of {:.0}; nothing was touched\n\n",
+        "{} rehearsed {}: faults {}, seed {}, region {} as of {:.0}; nothing was touched\n\
+         simulated machines take the steps of the MDS remedy in the times of the plan\n\n",
         printable(&args.rollout.to_string()),
         count(args.runs.get(), "time"),
         printable(&args.faults),
@@ -190,7 +191,13 @@ fn text(args: &RehearseArgs, rollout: &Rollout, region: &Region, figures: &Figur
     let hours = |seconds: f64| duration(seconds);
     if let Some(makespan) = figures.makespan_s {
         let cells = [makespan.median, makespan.p95, makespan.max].map(hours);
-        table.row(["makespan", &hours(certificate.makespan_s), &cells[0], &cells[1], &cells[2]]);
+        let ended = figures.run.iter().filter(|run| run.makespan_s.is_some()).count();
+        let what = if ended == figures.run.len() {
+            "makespan".to_owned()
+        } else {
+            format!("makespan, of {} to the end", count(ended, "run"))
+        };
+        table.row([&what, &hours(certificate.makespan_s), &cells[0], &cells[1], &cells[2]]);
     }
     let figure = |value: fn(&Played) -> usize| quantiles(figures, value);
     for (what, planned, [median, p95, most]) in [

@@ -2,6 +2,7 @@
 //!
 //! Zones, racks, aggregates, capacities, services, identities, instances and groups are those of the snapshot. The
 //! machines are the simulator's own kind, vulnerable where the rollout plans to remedy them and mitigated elsewhere.
+//! Simulated instances have neither flavors nor image properties.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -117,6 +118,11 @@ fn add_aggregates(world: &mut World, region: &Region, seed: u64) {
         }
         if let Some(rack) = &host.rack {
             put(format!("rack-{rack}"), Some(("rack", rack.clone())));
+        }
+    }
+    for aggregate in &region.aggregates {
+        if let Some((_, metadata)) = aggregates.get_mut(&aggregate.name) {
+            metadata.extend(aggregate.metadata.clone());
         }
     }
     for (name, (hosts, metadata)) in aggregates {

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -6,7 +6,8 @@ use super::*;
 use crate::cloud::{Compute as _, Placement as _, ServersQuery};
 use crate::host::HostShell as _;
 use crate::model::{
-    Digest, HostIdentity, InstanceStatus, Limit, Mark, Percent, Policy, Region, RolloutId, RunId, ServiceStatus, Span,
+    Aggregate, Digest, HostIdentity, InstanceStatus, Limit, Mark, Percent, Policy, Region, RolloutId, RunId,
+    ServiceStatus, Span,
 };
 use crate::plan::synthetic::{self, Recipe};
 use crate::plan::{Experience, PlanInput, Rollout, Scope, plan};
@@ -194,6 +195,9 @@ async fn a_rehearsal_begins_with_what_the_snapshot_says() {
     snapshot.hosts[1].service.status = ServiceStatus::Disabled;
     snapshot.hosts[1].service.disabled_reason = Some("broken fan".to_owned());
     snapshot.hosts[2].service.state = crate::model::ServiceState::Down;
+    let own = BTreeMap::from([("filter_tenant_id".to_owned(), "p1".to_owned())]);
+    snapshot.hosts[3].aggregates = vec!["theirs".to_owned()];
+    snapshot.aggregates = vec![Aggregate { name: "theirs".to_owned(), metadata: own.clone() }];
     snapshot.instances[0].status = InstanceStatus::Paused;
     snapshot.instances[0].locked = true;
     let pace = pace::pace_of(&rollout, Percent::default());
@@ -211,6 +215,9 @@ async fn a_rehearsal_begins_with_what_the_snapshot_says() {
         assert_eq!(shell.identity(&host.host).await.unwrap().machine_id, host.identity.machine_id);
         assert_eq!(cloud.provider(&host.host).await.unwrap().unwrap().capacity, host.capacity);
     }
+    let aggregates = cloud.aggregates().await.unwrap();
+    let theirs = aggregates.iter().find(|aggregate| aggregate.name == "theirs").unwrap();
+    assert_eq!((&theirs.hosts, &theirs.metadata), (&vec![snapshot.hosts[3].host.clone()], &own));
     let servers = cloud.servers(&ServersQuery::default()).await.unwrap();
     let ids: BTreeSet<_> = servers.iter().map(|server| server.id).collect();
     assert_eq!(ids, snapshot.instances.iter().map(|instance| instance.id).collect());
