@@ -18,6 +18,12 @@ pub(super) fn places(fleet: &Fleet<'_>, domain: u32) -> Vec<Place> {
     hosts.filter(|host| could_take(fleet, *host)).map(|host| place(fleet, host)).collect()
 }
 
+/// The other hosts of a domain: the policy keeps them from taking instances, or they are not in service.
+pub(super) fn withheld(fleet: &Fleet<'_>, domain: u32) -> Vec<u32> {
+    let hosts = fleet.layout.domains()[domain as usize].hosts.iter().copied();
+    hosts.filter(|host| !could_take(fleet, *host)).collect()
+}
+
 fn could_take(fleet: &Fleet<'_>, host: u32) -> bool {
     fleet.space.is_target(host) || fleet.bystander[host as usize] || fleet.hosts.binary_search(&host).is_ok()
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::place::{Place, places};
+use super::place::{Place, places, withheld};
 use crate::plan::fleet::Fleet;
 use crate::plan::space::Need;
 
@@ -30,6 +30,10 @@ const PIECES: usize = 64;
 
 /// Placements that are looked at in a domain before a host counts as one that might be emptied first.
 const PLACEMENTS: usize = 50_000;
+
+/// Hosts of a domain that proofs leave aside, and how many of them are named.
+const NOT_COUNTED: &str = "not counted, since the policy or their state keeps them from taking any";
+const NAMED: usize = 3;
 
 /// Proofs about some hosts of a fleet.
 pub(super) struct Proofs<'f, 'a> {
@@ -225,11 +229,23 @@ impl Counts {
 }
 
 impl Proof {
-    /// In the operator's words.
+    /// In the operator's words, with the hosts that would have changed it, could they take instances.
     pub(super) fn describe(&self, fleet: &Fleet<'_>, host: u32) -> String {
+        let said = self.words(fleet, host);
+        let withheld = withheld(fleet, fleet.layout.domain_of(host));
+        if withheld.is_empty() {
+            return said;
+        }
+        let names: Vec<&str> = withheld.iter().take(NAMED).map(|host| fleet.name(*host).as_str()).collect();
+        let more = withheld.len() - names.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("{said} ({NOT_COUNTED}: {}{more})", names.join(", "))
+    }
+
+    fn words(&self, fleet: &Fleet<'_>, host: u32) -> String {
         let domain = fleet.layout.domain_label(host);
         match *self {
-            Self::Alone => format!("no other host in {domain} can ever take instances"),
+            Self::Alone => format!("no other host in {domain} can take instances"),
             Self::Instance(number) => {
                 let instance = fleet.instance(number);
                 format!(

@@ -153,7 +153,15 @@ fn the_only_host_of_its_domain_is_proven_stuck() {
         .instance(1, "a", 10)
         .0;
     let refusal = refused(&Case::of(region));
-    assert_eq!(refusal.proof("a"), Some("no other host in zone z can ever take instances"));
+    let withheld = "not counted, since the policy or their state keeps them from taking any";
+    let said = |names: &str| format!("no other host in zone z can take instances ({withheld}: {names})");
+    assert_eq!(refusal.proof("a"), Some(said("b").as_str()));
+    let names = ["b", "c", "d", "e"];
+    let one = Fixture::new().host("a", "z", 64).instance(1, "a", 10);
+    let spares = names.iter().fold(one, |fixture, name| fixture.host(name, "z", 64));
+    let mut case = names.iter().fold(Case::of(spares.0), |case, name| case.verdict(name, VerdictKind::Mitigated));
+    case.policy.hosts.spare = names.iter().map(|name| host(name)).collect();
+    assert_eq!(refused(&case).proof("a"), Some(said("b, c, d and 1 more").as_str()));
 }
 
 #[test]
