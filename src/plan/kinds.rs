@@ -74,6 +74,18 @@ pub enum Unfit {
     Inventory,
 }
 
+impl Unfit {
+    /// The metadata key that it comes from, if it does.
+    fn into_key(self) -> Option<String> {
+        match self {
+            Self::Project(_) => Some(PROJECTS.to_owned()),
+            Self::ExtraSpec(key, _) | Self::Image(key, _) => Some(key),
+            Self::Isolated(name) => Some(format!("{ISOLATED}{name}")),
+            Self::Traits(_) | Self::Processor(_) | Self::Inventory => None,
+        }
+    }
+}
+
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -203,11 +215,23 @@ impl Kinds {
         if !demand.traits.iter().all(|name| traits.contains(name)) {
             return Some(Unfit::Traits(demand.traits.to_vec()));
         }
-        if let Some(unfit) = self.rules[kind.rules as usize].unfit(demand, &self.keys) {
+        let home = &self.rules[origin.rules as usize];
+        if let Some(unfit) = self.rules[kind.rules as usize].unfit(demand, &self.keys, home) {
             return Some(unfit);
         }
         let source = &self.processors[origin.processor as usize];
         self.processors[kind.processor as usize].obstacle_to(source).map(Unfit::Processor)
+    }
+
+    /// Whether metadata restricts any instance.
+    pub(super) fn has_rules(&self) -> bool {
+        !self.keys.is_empty() || self.rules.iter().any(|rules| !rules.is_void())
+    }
+
+    /// Metadata keys that keep the host of an instance for others: no filter reads them.
+    pub(super) fn not_in_force(&self, demand: &Demand<'_>, home: u32) -> BTreeSet<String> {
+        let rules = &self.rules[self.distinct[self.kind_of(home)].rules as usize];
+        rules.broken(demand, &self.keys).into_iter().filter_map(Unfit::into_key).collect()
     }
 
     /// Joins kinds between which an instance of a domain may move, and tells each host's part of its domain: the least
@@ -270,22 +294,35 @@ impl Rules {
         self.projects.is_empty() && self.isolated.is_empty() && self.values.is_empty()
     }
 
-    fn unfit(&self, demand: &Demand<'_>, keys: &BTreeSet<String>) -> Option<Unfit> {
+    /// What speaks against an instance on a host of these rules, save what speaks against it on its `home` as well: it is
+    /// there, so no filter asks for that.
+    fn unfit(&self, demand: &Demand<'_>, keys: &BTreeSet<String>, home: &Self) -> Option<Unfit> {
+        let broken = self.broken(demand, keys);
+        if broken.is_empty() {
+            return None;
+        }
+        let at_home = home.broken(demand, keys);
+        broken.into_iter().find(|unfit| !at_home.contains(unfit))
+    }
+
+    /// All rules that an instance breaks where these hold.
+    fn broken(&self, demand: &Demand<'_>, keys: &BTreeSet<String>) -> Vec<Unfit> {
+        let mut broken = Vec::new();
         if !self.projects.is_empty() && !self.projects.contains(demand.project.as_str()) {
-            return Some(Unfit::Project(demand.project.clone()));
+            broken.push(Unfit::Project(demand.project.clone()));
         }
-        if let Some(name) = self.isolated.iter().find(|name| !demand.traits.contains(name)) {
-            return Some(Unfit::Isolated(name.clone()));
-        }
+        let isolated = self.isolated.iter().filter(|name| !demand.traits.contains(name));
+        broken.extend(isolated.map(|name| Unfit::Isolated(name.clone())));
         let lacks = |(key, asked): &(&str, &str)| {
             keys.contains(*key)
                 && !self.values.get(*key).is_some_and(|has| has.iter().any(|has| extra_spec_matches(asked, has)))
         };
-        if let Some((key, asked)) = demand.specs().find(lacks) {
-            return Some(Unfit::ExtraSpec(key.to_owned(), asked.to_owned()));
-        }
+        let specs = demand.specs().filter(lacks);
+        broken.extend(specs.map(|(key, asked)| Unfit::ExtraSpec(key.to_owned(), asked.to_owned())));
         let other = |(key, value): &(&String, &String)| self.values.get(*key).is_some_and(|has| !has.contains(*value));
-        demand.image.iter().find(other).map(|(key, value)| Unfit::Image(key.clone(), value.clone()))
+        let images = demand.image.iter().filter(other);
+        broken.extend(images.map(|(key, value)| Unfit::Image(key.clone(), value.clone())));
+        broken
     }
 }
 

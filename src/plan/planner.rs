@@ -1,6 +1,6 @@
 //! From input to rollout: select, schedule, check, seal.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::census::Census;
 use super::check::{check, out_of_turn};
@@ -8,6 +8,7 @@ use super::digest::Unsealed;
 use super::fleet::{Fleet, seconds};
 use super::infeasible;
 use super::input::{Attempt, NoRoom, PlanError, PlanInput, PlanReport};
+use super::kinds::Demand;
 use super::lint::advice;
 use super::parts::in_parts;
 use super::rollout::{
@@ -109,9 +110,34 @@ fn assemble(
     });
     rollout.certificate = certificate;
     rollout.notes = notes(input, &rollout, report);
+    rollout.notes.extend(not_in_force(fleet, &input.region.region));
     rollout.notes.extend(advice(&rollout));
     rollout.digest = unsealed.seal(&rollout.certificate, &rollout.notes);
     rollout
+}
+
+/// Names what aggregates' metadata would forbid and some instance that leaves does all the same.
+fn not_in_force(fleet: &Fleet<'_>, region: &str) -> Option<Note> {
+    if !fleet.layout.kinds().has_rules() {
+        return None;
+    }
+    let mut keys: BTreeMap<String, usize> = BTreeMap::new();
+    let leaving = (0_u32..).zip(&fleet.leaving).flat_map(|(home, leaving)| leaving.iter().map(move |one| (home, *one)));
+    for (home, instance) in leaving {
+        for key in fleet.layout.kinds().not_in_force(&Demand::of(fleet.instance(instance)), home) {
+            *keys.entry(key).or_default() += 1;
+        }
+    }
+    if keys.is_empty() {
+        return None;
+    }
+    let told: Vec<String> = keys.iter().map(|(key, instances)| format!("`{key}` {instances}")).collect();
+    let message = format!(
+        "aggregates have metadata that would keep instances off the hosts they are on, so no filter reads it; it holds \
+         none of those instances back elsewhere; instances by key: {}",
+        told.join(", ")
+    );
+    Some(Note { severity: Severity::Info, at: region.to_owned(), message })
 }
 
 /// Writes the hosts out, a part on each processor: copying names is much of what a large plan costs.

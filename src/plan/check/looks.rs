@@ -66,24 +66,37 @@ impl<'a> Looks<'a> {
             return None;
         }
         let (home, target) = (&self.distinct[home], &self.distinct[target]);
-        let aggregates: Vec<&Aggregate> = target.aggregates.iter().map(|name| self.aggregates[name]).collect();
-        self.filtered(instance, &aggregates).or_else(|| processor(home, target))
+        self.filtered(instance, home, target).or_else(|| processor(home, target))
     }
 
-    fn filtered(&self, instance: &Instance, aggregates: &[&Aggregate]) -> Option<String> {
+    /// What metadata says against the target and not against the home as well, where the instance is in spite of it.
+    fn filtered(&self, instance: &Instance, home: &Look<'_>, target: &Look<'_>) -> Option<String> {
+        let objections = self.objections(instance, target);
+        if objections.is_empty() {
+            return None;
+        }
+        let void: BTreeSet<String> = self.objections(instance, home).into_iter().map(|(rule, _)| rule).collect();
+        objections.into_iter().find(|(rule, _)| !void.contains(rule)).map(|(_, text)| text)
+    }
+
+    /// Each rule that would keep an instance off hosts of a look, by a name of its own, and what it says.
+    fn objections(&self, instance: &Instance, look: &Look<'_>) -> Vec<(String, String)> {
+        let aggregates: Vec<&Aggregate> = look.aggregates.iter().map(|name| self.aggregates[name]).collect();
         let keys = || aggregates.iter().flat_map(|one| one.metadata.keys().map(move |key| (*one, key.as_str())));
         let values = |key: &str| aggregates.iter().flat_map(|one| one.values(key)).collect::<Vec<_>>();
+        let mut found = Vec::new();
         let mut projects = keys().filter(|(_, key)| key.starts_with("filter_tenant_id")).peekable();
         if projects.peek().is_some()
             && !projects.any(|(one, key)| one.values(key).any(|project| project == instance.project.as_str()))
         {
-            return Some(format!("which is kept for other projects than {}", instance.project));
+            let text = format!("which is kept for other projects than {}", instance.project);
+            found.push(("project".to_owned(), text));
         }
         for (one, key) in keys() {
             let Some(name) = key.strip_prefix("trait:") else { continue };
             let is_required = one.values(key).any(|value| value == "required");
             if is_required && !instance.traits.iter().any(|required| required == name) {
-                return Some(format!("which takes only what requires {name}"));
+                found.push((key.to_owned(), format!("which takes only what requires {name}")));
             }
         }
         for (spec, asked) in instance.flavor.iter().flat_map(|flavor| &flavor.extra_specs) {
@@ -93,15 +106,17 @@ impl<'a> Looks<'a> {
                 None => spec.as_str(),
             };
             if self.keys.contains(key) && !values(key).into_iter().any(|value| extra_spec_matches(asked, value)) {
-                return Some(format!("where no aggregate has `{key}` as its flavor asks"));
+                let text = format!("where no aggregate has `{key}` as its flavor asks");
+                found.push((format!("flavor {spec}"), text));
             }
         }
-        let wrong = |(key, value): &(&String, &String)| {
+        for (key, value) in &instance.image {
             let allowed = values(key);
-            !allowed.is_empty() && !allowed.contains(&value.as_str())
-        };
-        let (key, value) = instance.image.iter().find(wrong)?;
-        Some(format!("which is not for images with `{key}={value}`"))
+            if !allowed.is_empty() && !allowed.contains(&value.as_str()) {
+                found.push((format!("image {key}"), format!("which is not for images with `{key}={value}`")));
+            }
+        }
+        found
     }
 }
 

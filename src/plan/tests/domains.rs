@@ -146,6 +146,61 @@ fn guests_of_a_named_model_go_where_libvirt_can_give_it() {
     assert!(sent_to_b(&case, &rollout).contains("whose processor lacks Skylake-Server"));
 }
 
+#[test]
+fn a_rule_that_an_instances_own_host_breaks_is_not_in_force_for_it_and_a_note_says_so() {
+    let image = |instance: &mut crate::model::Instance| drop(instance.image.insert("os_distro".into(), "linux".into()));
+    let none = |_: &mut crate::model::Instance| ();
+    let all = ["a", "b", "c"];
+    let cases = [
+        ("filter_tenant_id", three(none).aggregate("theirs", "filter_tenant_id_7", "q", &all)),
+        ("trait:CUSTOM_DEAR", three(none).aggregate("dear", "trait:CUSTOM_DEAR", "required", &all)),
+        ("disk", three(flavor("disk", "ssd")).aggregate("slow", "disk", "hdd", &all)),
+        ("os_distro", three(image).aggregate("licensed", "os_distro", "windows", &all)),
+    ];
+    for (key, fixture) in cases {
+        let case = emptying_a(fixture.0);
+        let rollout = case.planned();
+        assert_eq!(moves(&rollout), ["vm1 > b"], "{key}");
+        let said = format!("instances by key: `{key}` 1");
+        assert_eq!(rollout.notes.iter().filter(|note| note.message.ends_with(&said)).count(), 1, "{:?}", rollout.notes);
+        assert_eq!(without_c(&case.region, &rollout), Ok(host("b")), "{key}");
+    }
+    // Another rule of the same host still holds.
+    let region = three(flavor("disk", "ssd")).aggregate("theirs", "filter_tenant_id", "q", &all);
+    let case = emptying_a(region.aggregate("fast", "disk", "ssd", &["a", "c"]).0);
+    let rollout = case.planned();
+    assert_eq!(moves(&rollout), ["vm1 > c"]);
+    assert!(sent_to_b(&case, &rollout).contains("no aggregate has `disk`"));
+}
+
+#[test]
+fn named_models_are_compared_where_nothing_else_of_the_processors_is_known() {
+    let with = |models: &[&str]| {
+        let models = models.iter().map(|model| (*model).to_owned()).collect();
+        let can = crate::model::DomainCapabilities { models, ..crate::model::DomainCapabilities::default() };
+        let option = |name: &str, value: &str| (name.to_owned(), vec![value.to_owned()]);
+        let libvirt = [option("cpu_mode", "custom"), option("cpu_models", "Nehalem,Skylake-Server")].into();
+        move |host: &mut crate::model::Host| {
+            host.facts.domain_capabilities = Some(can);
+            host.facts.nova_conf = Some([("libvirt".to_owned(), libvirt)].into());
+        }
+    };
+    let both = ["Nehalem", "Skylake-Server"];
+    let fixture = Fixture::new().host("a", "z", 64).with_host(with(&both)).instance(1, "a", 10);
+    let fixture = fixture.host("b", "z", 12).with_host(with(&["Nehalem"])).host("c", "z", 64).with_host(with(&both));
+    let case = emptying_a(fixture.0);
+    let rollout = case.planned();
+    assert_eq!(moves(&rollout), ["vm1 > c"]);
+    let unseen = without_c(&Region { hosts: stripped(&case.region), ..case.region.clone() }, &rollout);
+    assert_eq!(unseen, Err("only c would take it, to be avoided for the moment".to_owned()));
+}
+
+fn stripped(region: &Region) -> Vec<crate::model::Host> {
+    let bare =
+        |host: &crate::model::Host| crate::model::Host { facts: crate::model::HostFacts::default(), ..host.clone() };
+    region.hosts.iter().map(bare).collect()
+}
+
 /// What becomes of `vm1` when its planned target has gone from a region that a rollout is run in.
 fn without_c(region: &Region, rollout: &Rollout) -> Result<HostName, String> {
     let mut occupancy = Occupancy::told(region, &rollout.processors);
@@ -165,11 +220,7 @@ fn a_run_that_sees_no_facts_knows_processors_from_the_rollout() {
         let fixture = fixture.host("b", "z", 12).with_host(processor(b)).host("c", "z", 64);
         emptying_a(fixture.with_host(processor(&["avx", "avx2"])).0)
     };
-    let unseen = |region: &Region| {
-        let mut region = region.clone();
-        region.hosts.iter_mut().for_each(|host| host.facts = crate::model::HostFacts::default());
-        region
-    };
+    let unseen = |region: &Region| Region { hosts: stripped(region), ..region.clone() };
     let older = with(&["avx"]);
     let rollout = older.planned();
     assert_eq!(moves(&rollout), ["vm1 > c"]);
