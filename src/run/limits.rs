@@ -144,12 +144,13 @@ impl InUse {
             if size < out + lost + 1 + keep {
                 return Err(Reached::KeepUp(zone.clone(), keep));
             }
-        }
-        if let Some(allowed) = host.zone.as_ref().and_then(|zone| state.most_out.get(zone)).copied()
-            && let Some(zone) = &host.zone
-            && count(&self.zones, zone) + count(&self.lost, zone) >= allowed
-        {
-            return Err(Reached::Headroom(zone.clone(), allowed));
+            // One host may always be out: a quarantined one would keep a full zone as it is for good.
+            if let Some(allowed) = state.most_out.get(zone).copied()
+                && out > 0
+                && out + lost >= allowed
+            {
+                return Err(Reached::Headroom(zone.clone(), allowed));
+            }
         }
         for aggregate in state.aggregates_of(&host.host) {
             let size = state.aggregate_sizes.get(aggregate).copied().unwrap_or(1);

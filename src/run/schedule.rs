@@ -1,7 +1,8 @@
 //! Decisions, pure: what may be begun now, and why everything else waits.
 //!
-//! [`decide`] looks at steps that are ready and at the next few hosts that wait, never at all that exists: the state
-//! keeps an index of them. It returns at most one start that books room at a time: the driver applies it and asks again.
+//! [`decide`] looks at steps that are ready and at the next few hosts that wait in each zone, never at all that exists:
+//! the state keeps an index of them. It returns at most one start that books room at a time: the driver applies it and
+//! asks again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,8 +22,8 @@ use crate::plan::placement::Refusal;
 use crate::run::event::Outcome;
 use crate::workflow::StepKind;
 
-/// How many waiting hosts are looked at for a free slot. Hosts behind them wait for the same room, and a region of
-/// 10,000 is not searched after each event.
+/// How many waiting hosts of each zone are looked at for a free slot. Hosts behind them wait for the same limits and
+/// room, those of other zones do not; and a region of 10,000 is not searched after each event.
 const LOOKAHEAD: usize = 32;
 
 /// How often a host is resolved again because it was found not quiet behind the last look. Owners start what stays now
@@ -467,7 +468,7 @@ impl View<'_> {
         if self.state.sick_since().is_some() || is_full() {
             return None;
         }
-        for place in index.in_phase(HostPhase::Waiting).take(LOOKAHEAD) {
+        for place in index.next_of_each_zone(LOOKAHEAD) {
             let Some((planned, _)) = self.state.at(place) else { continue };
             // While no room appears, what found none finds none.
             let appeared = self.state.occupancy().room_appeared(&planned.host);

@@ -137,7 +137,7 @@ impl RunState {
             hosts: rollout.hosts.iter().map(waiting).collect(),
             planned: rollout.hosts.iter().enumerate().map(|(index, host)| (host.host.clone(), index)).collect(),
             occupancy,
-            index: Index::of(rollout.hosts.len()),
+            index: Index::of(&rollout.hosts),
             zone_sizes,
             rack_sizes,
             aggregates,

@@ -9,7 +9,7 @@ use super::super::event::FaultScope;
 use super::super::host::{HostPhase, HostState, StepStatus};
 use super::super::limits::InUse;
 use crate::actions::ErrorClass;
-use crate::model::HostName;
+use crate::model::{HostName, ZoneName};
 use crate::plan::PlannedHost;
 use crate::workflow::StepKind;
 
@@ -69,6 +69,8 @@ impl Pulse {
 pub(in crate::run) struct Index {
     pulses: Vec<(HostPhase, Pulse)>,
     phases: BTreeMap<HostPhase, BTreeSet<usize>>,
+    /// Waiting hosts by zone.
+    waiting: BTreeMap<Option<ZoneName>, BTreeSet<usize>>,
     in_use: InUse,
     running: usize,
     /// Hosts with ready steps that are no moves.
@@ -82,11 +84,16 @@ pub(in crate::run) struct Index {
 }
 
 impl Index {
-    /// An index of `hosts` hosts, all of them waiting.
-    pub fn of(hosts: usize) -> Self {
+    /// An index of `hosts`, all of them waiting.
+    pub fn of(hosts: &[PlannedHost]) -> Self {
+        let mut waiting: BTreeMap<Option<ZoneName>, BTreeSet<usize>> = BTreeMap::new();
+        for (place, host) in hosts.iter().enumerate() {
+            waiting.entry(host.zone.clone()).or_default().insert(place);
+        }
         Self {
-            pulses: vec![(HostPhase::Waiting, Pulse::default()); hosts],
-            phases: BTreeMap::from([(HostPhase::Waiting, (0..hosts).collect())]),
+            pulses: vec![(HostPhase::Waiting, Pulse::default()); hosts.len()],
+            phases: BTreeMap::from([(HostPhase::Waiting, (0..hosts.len()).collect())]),
+            waiting,
             ..Self::default()
         }
     }
@@ -103,6 +110,9 @@ impl Index {
         if before != phase {
             self.phases.entry(before).or_default().remove(&place);
             self.phases.entry(phase).or_default().insert(place);
+            if let Some(waiting) = self.waiting.get_mut(&planned.zone) {
+                note(waiting, place, phase == HostPhase::Waiting);
+            }
             self.in_use.count_host(before, planned, aggregates, false);
             self.in_use.count_host(phase, planned, aggregates, true);
         }
@@ -132,6 +142,11 @@ impl Index {
     /// Hosts in a phase, in the rollout's order.
     pub fn in_phase(&self, phase: HostPhase) -> impl Iterator<Item = usize> {
         self.phases.get(&phase).into_iter().flatten().copied()
+    }
+
+    /// The first `most` waiting hosts of each zone, in the rollout's order.
+    pub fn next_of_each_zone(&self, most: usize) -> BTreeSet<usize> {
+        self.waiting.values().flat_map(|waiting| waiting.iter().copied().take(most)).collect()
     }
 
     /// How many hosts are in a phase.

@@ -22,6 +22,19 @@ fn a_failed_canary_pauses_the_run() {
 }
 
 #[test]
+fn a_quarantined_host_counts_for_the_headroom_but_one_other_may_be_out() {
+    let mut play = Play::of(&["a", "b", "c"], |rollout| rollout.policy.headroom.per_zone.percent = Percent::new(60.0));
+    drain(&mut play, "a", &[]);
+    play.settle();
+    quarantine(&mut play, "a/stage");
+    play.settle();
+    assert!(play.running().contains(&"b/identify".to_owned()), "{:?}", play.running());
+    let waits = waiting(&play.state, play.now, 9);
+    let is_last = matches!(waits.last(), Some((host, Wait::Limit(Reached::Headroom(..)))) if host == "c");
+    assert!(is_last, "{waits:?}");
+}
+
+#[test]
 fn canaries_that_were_all_left_alone_open_no_gate_by_themselves() {
     let mut play = Play::of(&["a", "b"], |rollout| rollout.hosts[0].canary = true);
     play.settle();

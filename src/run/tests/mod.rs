@@ -117,6 +117,18 @@ fn hosts_wait_while_more_of_them_would_use_up_their_zones_headroom() {
 }
 
 #[test]
+fn hosts_of_a_zone_at_its_limit_do_not_hold_back_those_of_another_however_many_they_are() {
+    let names: Vec<String> = (10..50).map(|number| format!("h{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut play = Play::of(&names, |rollout| {
+        rollout.policy.limits.hosts_per_zone = Limit::at_most(1);
+        rollout.hosts[39].zone = Some("az2".into());
+    });
+    play.settle();
+    assert_eq!(play.running(), ["h10/identify", "h49/identify"]);
+}
+
+#[test]
 fn a_spare_is_remedied_and_takes_nothing_afterwards() {
     let mut play = Play::of(&["a", "b"], |rollout| rollout.policy.hosts.spare = ["a".into()].into());
     assert_eq!(play.run_to_the_end(), [Decision::End(Outcome::Done)]);
