@@ -239,9 +239,12 @@ async fn an_answer_that_is_not_what_the_api_promises_is_told_with_its_request() 
 
 #[tokio::test]
 async fn each_call_uses_the_newest_microversion_that_it_knows_and_the_cloud_has() {
-    for (nova, versions) in
-        [("2.104", ["2.69", "2.88", "2.96"]), ("2.93", ["2.69", "2.88", "2.73"]), ("2.53", ["2.53"; 3])]
-    {
+    for (nova, versions) in [
+        ("2.104", ["2.69", "2.88", "2.98"]),
+        ("2.97", ["2.69", "2.88", "2.96"]),
+        ("2.93", ["2.69", "2.88", "2.73"]),
+        ("2.53", ["2.53"; 3]),
+    ] {
         let script = Script::offering(nova, "1.6").await;
         let cloud = script.connect().await.unwrap();
         script.on(SERVICES, [no_services()]);
