@@ -56,7 +56,7 @@ impl Action for Configure {
     }
 
     async fn apply(&self, cx: &StepContext<'_>, _: &Intent) -> Result<Accepted, StepError> {
-        let raw = raw(cx, &cx.rollout.remedy.package_names()).await?;
+        let raw = raw(cx, &cx.rollout.remedy.inquiry()).await?;
         let flags = missing_guest_flags(&crate::host::facts::parse(&raw), &cx.rollout.remedy);
         let Some(file) = file(&raw) else {
             let what = format!("no nova.conf was read on {}", cx.host.host);

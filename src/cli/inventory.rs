@@ -1,6 +1,5 @@
 //! `fleetmend inventory`: a snapshot of the region.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use clap::Args;
@@ -12,6 +11,7 @@ use super::session::Session;
 use super::{files, region, store};
 use crate::config;
 use crate::config::shipped::REMEDIES;
+use crate::host::Inquiry;
 use crate::model::Region;
 use crate::report::{count, printable};
 
@@ -35,12 +35,11 @@ pub struct InventoryArgs {
 /// Takes the snapshot and writes it.
 pub fn run(args: &InventoryArgs, session: &Session) -> Result<Exit, CommandError> {
     args.output.check()?;
-    let mut packages = BTreeSet::new();
+    let mut inquiry = Inquiry::default();
     for name in REMEDIES.iter().map(|shipped| shipped.name).chain(args.remedy.iter().map(String::as_str)) {
-        packages.extend(files::remedy(name, session.err)?.package_names());
+        inquiry.add(files::remedy(name, session.err)?.inquiry());
     }
-    let packages: Vec<String> = packages.into_iter().collect();
-    let region = store::block_on(region::take(session, &packages, !args.no_hosts))?;
+    let region = store::block_on(region::take(session, &inquiry, !args.no_hosts))?;
     args.output.write(config::write_region(&region)?.as_bytes())?;
     tell(summary(&region));
     Ok(Exit::Done)

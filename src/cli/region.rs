@@ -11,7 +11,7 @@ use super::suggest::closest;
 use super::{files, ports, store};
 use crate::cloud::Cloud;
 use crate::config::Configuration;
-use crate::host::HostShell;
+use crate::host::{HostShell, Inquiry};
 use crate::inventory::{self, Order, Progress};
 use crate::model::{HostName, Region};
 use crate::plan::Rollout;
@@ -29,28 +29,28 @@ pub struct RegionArgs {
 pub fn obtain(args: &RegionArgs, remedy: &Remedy, session: &Session) -> Result<Region, CommandError> {
     match &args.region {
         Some(source) => files::region(source),
-        None => store::block_on(take(session, &remedy.package_names(), true)),
+        None => store::block_on(take(session, &remedy.inquiry(), true)),
     }
 }
 
 /// Takes a snapshot of the region; with hosts over the configuration's way to them.
-pub async fn take(session: &Session, packages: &[String], with_hosts: bool) -> Result<Region, CommandError> {
+pub async fn take(session: &Session, inquiry: &Inquiry, with_hosts: bool) -> Result<Region, CommandError> {
     let configuration = session.configuration()?;
     let cloud = ports::cloud(session, &configuration).await?;
     let shell = if with_hosts { Some(ports::shell(session, &configuration)?) } else { None };
-    snapshot(cloud.as_ref(), shell.as_deref(), packages, &configuration, Timestamp::now()).await
+    snapshot(cloud.as_ref(), shell.as_deref(), inquiry, &configuration, Timestamp::now()).await
 }
 
 /// Takes a snapshot through ports that are open.
 pub async fn snapshot(
     cloud: &dyn Cloud,
     shell: Option<&dyn HostShell>,
-    packages: &[String],
+    inquiry: &Inquiry,
     configuration: &Configuration,
     taken_at: Timestamp,
 ) -> Result<Region, CommandError> {
     let (parallel, rack_keys) = (configuration.ssh.parallel, configuration.rack_keys.as_slice());
-    let order = Order { cloud, shell, packages, parallel, rack_keys, taken_at };
+    let order = Order { cloud, shell, inquiry, parallel, rack_keys, taken_at };
     let told = |progress: Progress| match progress {
         Progress::Listed(list, number) => tracing::info!("{list:?}: {number}"),
         Progress::Allocations(done, of) => tracing::debug!("allocations of {done} of {of} providers"),

@@ -17,6 +17,7 @@ use super::ui::{self, Kind};
 use super::{files, ports, region};
 use crate::clock::SystemClock;
 use crate::config::Configuration;
+use crate::host::Inquiry;
 use crate::journal::Journal;
 use crate::model::{RunId, Span};
 use crate::plan::{Rollout, Severity, verify_digest};
@@ -103,7 +104,9 @@ pub fn begin(args: &RunArgs, session: &Session) -> Result<Exit, CommandError> {
         let ports = open_ports(session, &configuration).await?;
         region::check_same(&rollout, ports.cloud.region())?;
         // Facts of hosts are not asked for again: each step looks for itself before it changes anything.
-        let region = region::snapshot(ports.cloud.as_ref(), None, &[], &configuration, ports.clock.now()).await?;
+        let region =
+            region::snapshot(ports.cloud.as_ref(), None, &Inquiry::default(), &configuration, ports.clock.now())
+                .await?;
         for difference in super::diff::refuse_stale(&rollout, &region, args.engine.take_over)? {
             tell(format!("{} {}\n", session.err.yellow("changed since it was planned:"), printable(&difference)));
         }

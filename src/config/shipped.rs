@@ -22,7 +22,7 @@ macro_rules! shipped {
 }
 
 /// Shipped remedies, in order of name.
-pub const REMEDIES: &[Shipped] = shipped!("remedies": "kernel-update", "mds");
+pub const REMEDIES: &[Shipped] = shipped!("remedies": "kernel-update", "l1tf", "mds", "spectre-v2", "srso");
 
 /// Shipped policies, in order of name.
 pub const POLICIES: &[Shipped] = shipped!("policies": "careful", "default", "fast");

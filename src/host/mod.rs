@@ -6,6 +6,7 @@
 
 mod error;
 pub mod facts;
+mod inquiry;
 mod job;
 mod quiet;
 pub mod ssh;
@@ -14,6 +15,7 @@ mod text;
 use async_trait::async_trait;
 
 pub use error::{HostError, HostErrorKind};
+pub use inquiry::{Inquiry, KernelFile};
 pub use job::{Job, JobOrder, JobStatus, PackageTarget};
 pub use quiet::{Disquiet, Quiet, QuietFacts, RebootOrder, StayingInstance};
 pub use text::{excerpt, plain};
@@ -62,8 +64,8 @@ pub struct FenceOrder {
 /// A way to a host.
 #[async_trait]
 pub trait HostShell: Send + Sync {
-    /// Reads everything in one round trip; changes nothing. `packages` are the names to ask the package database for.
-    async fn collect(&self, host: &HostName, packages: &[String]) -> HostResult<RawFacts>;
+    /// Reads everything, and what is `inquiry` beside it, in one round trip; changes nothing.
+    async fn collect(&self, host: &HostName, inquiry: &Inquiry) -> HostResult<RawFacts>;
 
     /// The identity of the machine that answers; changes nothing.
     async fn identity(&self, host: &HostName) -> HostResult<HostIdentity>;

@@ -3,18 +3,18 @@
 use futures_util::{StreamExt as _, stream};
 
 use super::Progress;
-use crate::host::{HostResult, HostShell, RawFacts, facts};
+use crate::host::{HostResult, HostShell, Inquiry, RawFacts, facts};
 use crate::model::{Gap, GapKind, Host, HostName};
 
 /// Asks every host, some at a time; answers are in the order of `hosts`.
 pub(super) async fn look(
     shell: &dyn HostShell,
     hosts: &[HostName],
-    packages: &[String],
+    inquiry: &Inquiry,
     parallel: usize,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Vec<HostResult<RawFacts>> {
-    let asked: Vec<_> = hosts.iter().map(|host| shell.collect(host, packages)).collect();
+    let asked: Vec<_> = hosts.iter().map(|host| shell.collect(host, inquiry)).collect();
     let mut answers = stream::iter(asked).buffered(parallel);
     let mut looks = Vec::new();
     while let Some(answer) = answers.next().await {

@@ -12,7 +12,7 @@ mod seen;
 use jiff::Timestamp;
 
 use crate::cloud::{Cloud, CloudResult};
-use crate::host::HostShell;
+use crate::host::{HostShell, Inquiry};
 use crate::model::{HostName, Region};
 
 /// What to look at, and through what.
@@ -21,8 +21,8 @@ pub struct Order<'a> {
     pub cloud: &'a dyn Cloud,
     /// The way to the hosts; `None` leaves them out, which is itself a gap.
     pub shell: Option<&'a dyn HostShell>,
-    /// Packages to ask the hosts for.
-    pub packages: &'a [String],
+    /// What to ask the hosts for beside what every host tells.
+    pub inquiry: &'a Inquiry,
     /// Hosts that are asked at a time; at least one.
     pub parallel: usize,
     /// Keys of aggregates' metadata that name a rack; the first that an aggregate of a host has counts.
@@ -72,7 +72,7 @@ pub async fn take(order: &Order<'_>, progress: &(dyn Fn(Progress) + Sync)) -> Cl
     match order.shell {
         Some(shell) => {
             let names: Vec<HostName> = region.hosts.iter().map(|host| host.host.clone()).collect();
-            let looks = hosts::look(shell, &names, order.packages, order.parallel.max(1), progress).await;
+            let looks = hosts::look(shell, &names, order.inquiry, order.parallel.max(1), progress).await;
             for (host, look) in region.hosts.iter_mut().zip(looks) {
                 region.gaps.extend(hosts::enter(host, look));
             }

@@ -1,6 +1,6 @@
 //! The whole way through the simulated region's ports, and what disagrees, made by hand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{LazyLock, Mutex};
 
 use async_trait::async_trait;
@@ -13,8 +13,8 @@ use crate::cloud::{
     PowerState, Provider, Server, ServerGroup, ServersQuery,
 };
 use crate::host::{
-    Boot, FenceOrder, HostError, HostErrorKind, HostResult, JobOrder, JobStatus, RawFacts, RebootOrder, Section,
-    facts::section,
+    Boot, FenceOrder, HostError, HostErrorKind, HostResult, Inquiry, JobOrder, JobStatus, RawFacts, RebootOrder,
+    Section, facts::section,
 };
 use crate::model::{
     Domain, Gap, GapKind, Group, GroupId, GroupPolicy, GroupRules, HostIdentity, InstanceId, InstanceStatus, ProjectId,
@@ -24,11 +24,14 @@ use crate::sim::{Scenario, SimCloud, SimRegion, SimShell};
 
 fn silent(_: Progress) {}
 
+/// Nothing beside what every host tells.
+static NOTHING: Inquiry = Inquiry { packages: BTreeSet::new(), kernel_files: BTreeSet::new() };
+
 /// The configuration's default.
 static RACKS: LazyLock<[String; 1]> = LazyLock::new(|| ["rack".to_owned()]);
 
 fn order<'a>(cloud: &'a dyn Cloud, shell: Option<&'a dyn HostShell>) -> Order<'a> {
-    Order { cloud, shell, packages: &[], parallel: 3, rack_keys: &*RACKS, taken_at: Timestamp::UNIX_EPOCH }
+    Order { cloud, shell, inquiry: &NOTHING, parallel: 3, rack_keys: &*RACKS, taken_at: Timestamp::UNIX_EPOCH }
 }
 
 #[tokio::test(start_paused = true)]
@@ -36,8 +39,8 @@ async fn a_healthy_region_is_seen_whole_and_without_gaps() {
     let sim = SimRegion::new(Scenario::sized(6, 30, 3).build(), 1.0);
     let (cloud, shell) = (SimCloud::new(sim.clone()), SimShell::new(sim.clone()));
     let told = Mutex::new(Vec::new());
-    let packages = ["kernel".to_owned()];
-    let order = Order { packages: &packages, ..order(&cloud, Some(&shell)) };
+    let inquiry = Inquiry { packages: ["kernel".to_owned()].into(), ..Inquiry::default() };
+    let order = Order { inquiry: &inquiry, ..order(&cloud, Some(&shell)) };
     let region = take(&order, &|progress| told.lock().unwrap().push(progress)).await.unwrap();
 
     assert_eq!(region.gaps, []);
@@ -299,7 +302,7 @@ enum Machine {
 
 #[async_trait]
 impl HostShell for Machine {
-    async fn collect(&self, host: &HostName, _: &[String]) -> HostResult<RawFacts> {
+    async fn collect(&self, host: &HostName, _: &Inquiry) -> HostResult<RawFacts> {
         let mut sections = BTreeMap::from([(section::KERNEL.to_owned(), "3.10.0".to_owned())]);
         match self {
             Self::Silent => {

@@ -51,6 +51,12 @@ pub struct HostFacts {
     /// `/sys/devices/system/cpu/vulnerabilities/*`, first line of each; `None` when the folder could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vulnerabilities: Option<BTreeMap<String, String>>,
+    /// Files of the kernel that were asked for, first line of each; `null` where there is no such file.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub kernel_files: BTreeMap<String, Option<String>>,
+    /// Whether the distribution says that a reboot is due; `None` where nothing on the host tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending_reboot: Option<PendingReboot>,
     /// Lines of `dmesg` that speak of a vulnerability, oldest first; `None` when dmesg could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel_log: Option<Vec<String>>,
@@ -222,6 +228,16 @@ pub enum PackageManager {
     Rpm,
     /// dpkg, through apt.
     Dpkg,
+}
+
+/// The distribution's word on whether a reboot is due.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PendingReboot {
+    /// Whether one is.
+    pub due: bool,
+    /// What for: names of packages, where it tells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub because: Vec<String>,
 }
 
 /// What `virsh domcapabilities` says of CPU models.

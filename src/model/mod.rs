@@ -16,7 +16,9 @@ mod units;
 mod window;
 
 pub use aggregate::{Aggregate, Flavor, extra_spec_matches};
-pub use facts::{Cpu, Domain, DomainCapabilities, DomainState, HostFacts, OsRelease, Package, PackageManager};
+pub use facts::{
+    Cpu, Domain, DomainCapabilities, DomainState, HostFacts, OsRelease, Package, PackageManager, PendingReboot,
+};
 pub use ids::{
     Digest, GroupId, HostName, InstanceId, ProjectId, RequestId, RolloutId, RunId, ServiceId, StepId, UnitName,
     ZoneName,

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::host::KernelFile;
+
 /// One thing that must be seen on a host; written as `sysfs: {…}`, `kernel_log: {…}` and so on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -17,6 +19,10 @@ pub enum EvidenceRequirement {
     CpuFlag(CpuFlagEvidence),
     /// Arguments of the kernel's command line.
     CommandLine(CommandLineEvidence),
+    /// Any file by which the kernel tells of itself.
+    KernelFile(KernelFileEvidence),
+    /// The distribution says that no reboot is due.
+    NoPendingReboot(NoPendingReboot),
 }
 
 /// A file of `/sys/devices/system/cpu/vulnerabilities`. Of `pass`, `fail` and `not_affected` the longest beginning
@@ -41,7 +47,7 @@ pub struct SysfsEvidence {
     pub absent: AbsentFile,
 }
 
-/// What an absent vulnerability file means.
+/// What an absent file means.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AbsentFile {
@@ -50,7 +56,35 @@ pub enum AbsentFile {
     Fail,
     /// It says nothing: not every kernel with the fix has the file.
     Unknown,
+    /// The host has no such thing, and nothing is asked of it: a module that is not loaded, a processor without threads.
+    NotApplicable,
 }
+
+/// A file by which the kernel tells of itself, for example `/sys/module/kvm_intel/parameters/vmentry_l1d_flush`. Of
+/// `pass` and `fail` the longest beginning that fits its first line decides; words that none fits are unknown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KernelFileEvidence {
+    /// The file, under `/sys` or `/proc/sys`.
+    pub path: KernelFile,
+    /// Beginnings that are good.
+    pub pass: Vec<String>,
+    /// Beginnings that are bad.
+    #[serde(default)]
+    pub fail: Vec<String>,
+    /// Texts anywhere in a good line that people must see.
+    #[serde(default)]
+    pub warn: Vec<String>,
+    /// What it means when there is no such file.
+    #[serde(default)]
+    pub absent: AbsentFile,
+}
+
+/// The distribution says that no reboot is due: there is no `/run/reboot-required`, `needs-restarting -r` is content.
+/// Where nothing on the host tells, nothing is asked of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoPendingReboot {}
 
 /// The last line of the kernel's log that begins with a tag. An absent line is no failure: the ring buffer rolls
 /// over.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{
-    CommandLineEvidence, EvidenceRequirement, GuestRequirement, KernelLogEvidence, KernelRequirement, Minimum,
-    PackageRequirement, Remedy, SysfsEvidence, SystemSelector, Threshold,
+    CommandLineEvidence, EvidenceRequirement, GuestRequirement, KernelFileEvidence, KernelLogEvidence,
+    KernelRequirement, Minimum, NoPendingReboot, PackageRequirement, Remedy, SysfsEvidence, SystemSelector, Threshold,
 };
 
 /// A mistake in a remedy.
@@ -196,6 +196,13 @@ fn evidence(requirement: &EvidenceRequirement, at: &str, found: &mut Mistakes) {
             }
         }
         EvidenceRequirement::CommandLine(arguments) => command_line(arguments, at, found),
+        EvidenceRequirement::KernelFile(KernelFileEvidence { path, pass, fail, .. }) => {
+            if let Some(name) = path.as_str().strip_prefix("/sys/devices/system/cpu/vulnerabilities/") {
+                found.add(at, format!("write `sysfs: {{file: {name}, …}}`: it knows `not_affected` as well"));
+            }
+            words(pass, fail, at, found);
+        }
+        EvidenceRequirement::NoPendingReboot(NoPendingReboot {}) => {}
     }
 }
 
@@ -263,7 +270,9 @@ mod tests {
                 {"kernel_log": {"tag": "MDS:", "pass": ["Mitigation"], "fail": ["Vulnerable"]}},
                 {"domain_capability": {"feature": "md-clear"}},
                 {"cpu_flag": {"flag": "md_clear"}},
-                {"command_line": {"must_not": ["mitigations=off"]}}
+                {"command_line": {"must_not": ["mitigations=off"]}},
+                {"kernel_file": {"path": "/sys/module/kvm_intel/parameters/vmentry_l1d_flush", "pass": ["cond"]}},
+                {"no_pending_reboot": {}}
             ],
             "guests": {"cpu_flag": "md-clear", "together_with": [{"flag": "ssbd"}]}
         })
@@ -348,6 +357,13 @@ mod tests {
             ("/evidence/4/command_line", json!({}), "evidence[4]: no argument"),
             ("/evidence/4/command_line/must_not", json!(["a b"]), "evidence[4]: `a b` is not one argument"),
             ("/evidence/4/command_line", json!({"must": ["a"], "must_not": ["a"]}), "evidence[4]: `a` must be there"),
+            ("/evidence/5/kernel_file/pass", json!([]), "evidence[5]: can never pass"),
+            ("/evidence/5/kernel_file/fail", json!(["cond"]), "evidence[5]: `cond` is good and bad"),
+            (
+                "/evidence/5/kernel_file/path",
+                json!("/sys/devices/system/cpu/vulnerabilities/l1tf"),
+                "evidence[5]: write `sysfs: {file: l1tf",
+            ),
             ("/evidence/4", json!({"cpu_flag": {"flag": "md_clear"}}), "evidence[4]: the same evidence"),
             ("/guests/cpu_flag", json!("+md-clear"), "guests.cpu_flag: `+md-clear` is no flag"),
             ("/guests/together_with/0/flag", json!("md-clear"), "guests.together_with: `md-clear` goes with itself"),

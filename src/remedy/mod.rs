@@ -12,8 +12,8 @@ mod version;
 
 pub use assess::{assess, assess_before_reboot};
 pub use evidence::{
-    AbsentFile, CommandLineEvidence, CpuFlagEvidence, DomainCapabilityEvidence, EvidenceRequirement, KernelLogEvidence,
-    SysfsEvidence,
+    AbsentFile, CommandLineEvidence, CpuFlagEvidence, DomainCapabilityEvidence, EvidenceRequirement,
+    KernelFileEvidence, KernelLogEvidence, NoPendingReboot, SysfsEvidence,
 };
 pub use lint::{Mistake, lint};
 pub use prospect::{Obstacle, Prospect, missing_guest_flags, prospect, updates};

@@ -3,7 +3,6 @@
 //! Enums that people write are externally tagged (`sysfs: {…}`) and nothing is flattened, because buffering a value
 //! to find its shape loses the line and column of a mistake inside it.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -11,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::evidence::EvidenceRequirement;
 use super::system::SystemSelector;
+use crate::host::Inquiry;
 
 /// The file kind of a remedy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -229,11 +229,20 @@ pub struct CompanionFlag {
 }
 
 impl Remedy {
-    /// Every package name that the facts of a host must speak of, in order of name.
-    pub fn package_names(&self) -> Vec<String> {
+    /// What the facts of a host must speak of beside what every host tells.
+    pub fn inquiry(&self) -> Inquiry {
         let required = self.packages.iter().flat_map(|requirement| &requirement.any_of);
         let kernels = self.kernel.iter().flat_map(|kernel| &kernel.packages);
-        required.chain(kernels).cloned().collect::<BTreeSet<_>>().into_iter().collect()
+        let kernel_files = self.evidence.iter().filter_map(|evidence| match evidence {
+            EvidenceRequirement::KernelFile(file) => Some(file.path.clone()),
+            EvidenceRequirement::Sysfs(_)
+            | EvidenceRequirement::KernelLog(_)
+            | EvidenceRequirement::DomainCapability(_)
+            | EvidenceRequirement::CpuFlag(_)
+            | EvidenceRequirement::CommandLine(_)
+            | EvidenceRequirement::NoPendingReboot(_) => None,
+        });
+        Inquiry { packages: required.chain(kernels).cloned().collect(), kernel_files: kernel_files.collect() }
     }
 
     /// Whether each guest needs a cold boot once its host is done.

@@ -9,7 +9,8 @@ use url::Url;
 use super::http::hosts::{Operation, boot_in, error_in, facts_in, status_in};
 use super::ports::work_of;
 use crate::host::{
-    Boot, FenceOrder, HostError, HostErrorKind, HostResult, HostShell, JobOrder, JobStatus, RawFacts, RebootOrder,
+    Boot, FenceOrder, HostError, HostErrorKind, HostResult, HostShell, Inquiry, JobOrder, JobStatus, RawFacts,
+    RebootOrder,
 };
 use crate::http::{HttpError, JsonClient};
 use crate::model::{Domain, HostIdentity, HostName, UnitName};
@@ -67,8 +68,8 @@ impl SimRemoteShell {
 
 #[async_trait]
 impl HostShell for SimRemoteShell {
-    async fn collect(&self, host: &HostName, packages: &[String]) -> HostResult<RawFacts> {
-        let operation = Operation::Collect { packages: packages.to_vec() };
+    async fn collect(&self, host: &HostName, inquiry: &Inquiry) -> HostResult<RawFacts> {
+        let operation = Operation::Collect { inquiry: inquiry.clone() };
         self.run(host, &operation, |value| facts_in(&value)).await
     }
 

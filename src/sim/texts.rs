@@ -1,10 +1,11 @@
 //! What a simulated host prints, in the formats of [`crate::host::facts`]: the same parsers read it as read a real one.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::world::{Machine, Os, Processor, SimHost, World};
 use crate::host::facts::{STATUS_NOT_THERE, section};
-use crate::host::{RawFacts, Section};
+use crate::host::{Inquiry, KernelFile, RawFacts, Section};
 use crate::model::DomainState;
 
 /// Path of nova.conf on every simulated host.
@@ -35,8 +36,8 @@ pub const NOVA_CONF_HOST_MODEL: &str = "[DEFAULT]\n\
     virt_type = kvm\n\
     cpu_mode = host-model\n";
 
-/// Everything that one collection reads on `host`; of packages only those asked for.
-pub fn collect(world: &World, host: &SimHost, packages: &[String]) -> RawFacts {
+/// Everything that one collection reads on `host`; of packages and of the kernel's files only those asked for.
+pub fn collect(world: &World, host: &SimHost, inquiry: &Inquiry) -> RawFacts {
     let machine = &host.machine;
     let mut raw = RawFacts::default();
     let mut put = |name: &str, status: i32, text: String| {
@@ -62,9 +63,11 @@ pub fn collect(world: &World, host: &SimHost, packages: &[String]) -> RawFacts {
         Os::El7 => (section::RPM, section::DPKG),
         Os::Bionic => (section::DPKG, section::RPM),
     };
-    put(here, 0, package_lines(machine, packages));
+    put(here, 0, package_lines(machine, &inquiry.packages));
     put(absent, STATUS_NOT_THERE, String::new());
     put(section::VULNERABILITIES, 0, vulnerabilities(machine));
+    put(section::KERNEL_FILES, 0, inquiry.kernel_files.iter().map(|file| kernel_file(machine, file)).collect());
+    put(section::PENDING_REBOOT, 0, pending_reboot(machine));
     put(section::KERNEL_LOG, 0, kernel_log(machine));
     put(section::DOMAIN_CAPABILITIES, 0, domain_capabilities(machine));
     put(section::DOMAINS, 0, domains(host));
@@ -100,7 +103,7 @@ fn cpuinfo(machine: &Machine) -> String {
     )
 }
 
-fn package_lines(machine: &Machine, wanted: &[String]) -> String {
+fn package_lines(machine: &Machine, wanted: &BTreeSet<String>) -> String {
     let mut lines = String::new();
     for (name, versions) in &machine.packages {
         if !wanted.contains(name) {
@@ -138,6 +141,22 @@ fn vulnerabilities(machine: &Machine) -> String {
     }
     text.push_str("meltdown: Mitigation: PTI\nspectre_v2: Mitigation: IBRS (kernel), IBPB\n");
     text
+}
+
+/// What the few files that simulated hosts have say; there are no others.
+fn kernel_file(machine: &Machine, file: &KernelFile) -> String {
+    let path = file.as_str();
+    match path {
+        "/sys/module/kvm_intel/parameters/vmentry_l1d_flush" => format!("= {path} cond\n"),
+        "/sys/devices/system/cpu/smt/control" if machine.processor == Processor::Affected => format!("= {path} on\n"),
+        "/sys/devices/system/cpu/smt/control" => format!("= {path} off\n"),
+        _ => format!("- {path}\n"),
+    }
+}
+
+/// As `needs-restarting -r` and `/run/reboot-required` have it: due once another kernel is next.
+fn pending_reboot(machine: &Machine) -> String {
+    if machine.default_kernel == machine.boot.kernel { "no\n".to_owned() } else { "yes\nkernel\n".to_owned() }
 }
 
 fn kernel_log(machine: &Machine) -> String {

@@ -13,8 +13,8 @@ use crate::cloud::{
 };
 use crate::host::facts::{STATUS_NOT_THERE, section};
 use crate::host::{
-    Boot, FenceOrder, HostError, HostErrorKind, HostResult, HostShell, Job, JobOrder, JobStatus, RawFacts, RebootOrder,
-    Section,
+    Boot, FenceOrder, HostError, HostErrorKind, HostResult, HostShell, Inquiry, Job, JobOrder, JobStatus, RawFacts,
+    RebootOrder, Section,
 };
 use crate::model::{
     Domain, DomainState, HostIdentity, HostName, InstanceId, InstanceStatus, RequestId, Resources, ServiceId,
@@ -250,7 +250,7 @@ fn domain_state(status: &InstanceStatus) -> DomainState {
 
 #[async_trait]
 impl HostShell for Lab {
-    async fn collect(&self, _: &HostName, _: &[String]) -> HostResult<RawFacts> {
+    async fn collect(&self, _: &HostName, _: &Inquiry) -> HostResult<RawFacts> {
         self.shell("collect", None, |s| Ok(sections(s)))
     }
 

@@ -25,6 +25,8 @@
 //! | [`section::RPM`] | a line `NAME EPOCH:VERSION-RELEASE ARCH` per installed version of each package asked for, from `rpm -qa --qf '%{NAME} %{EPOCHNUM}:%{VERSION}-%{RELEASE} %{ARCH}\n'`; status 127 where there is no rpm |
 //! | [`section::DPKG`] | a line `NAME VERSION ARCH STATUS` per package asked for, from `dpkg-query -W -f '${Package} ${Version} ${Architecture} ${db:Status-Status}\n'`; status 127 where there is no dpkg |
 //! | [`section::VULNERABILITIES`] | a line `NAME: CONTENT` per file of `/sys/devices/system/cpu/vulnerabilities`; a failure where the folder is missing |
+//! | [`section::KERNEL_FILES`] | a line per file that was asked for: `= PATH CONTENT` with the first line of it, `- PATH` where there is none, `! PATH` where it could not be read |
+//! | [`section::PENDING_REBOOT`] | `yes` or `no`, then what for, a name a line: `/run/reboot-required`, or `needs-restarting -r`; status 127 where nothing tells |
 //! | [`section::KERNEL_LOG`] | `dmesg`, whole or only the lines with `mitigation`, `vulnerable` or `not affected` in any case |
 //! | [`section::DOMAIN_CAPABILITIES`] | `virsh domcapabilities kvm`, or without `kvm` where that fails |
 //! | [`section::DOMAINS`] | a line `UUID<TAB>STATE<TAB>NAME` per domain, running or not, STATE as `virsh domstate` words it |
@@ -35,11 +37,13 @@ mod boot;
 mod cpuinfo;
 mod domain_capabilities;
 mod domains;
+mod kernel_files;
 mod kernel_log;
 mod nova_conf;
 mod numa;
 mod os_release;
 mod packages;
+mod pending_reboot;
 mod unit;
 mod vulnerabilities;
 
@@ -87,6 +91,10 @@ pub mod section {
     pub const DPKG: &str = "dpkg";
     /// The kernel's own word on each vulnerability.
     pub const VULNERABILITIES: &str = "vulnerabilities";
+    /// Files of the kernel that were asked for.
+    pub const KERNEL_FILES: &str = "kernel-files";
+    /// Whether the distribution says that a reboot is due.
+    pub const PENDING_REBOOT: &str = "pending-reboot";
     /// What the kernel said of vulnerabilities as it booted.
     pub const KERNEL_LOG: &str = "kernel-log";
     /// What libvirt offers to guests.
@@ -129,6 +137,8 @@ pub fn parse(raw: &RawFacts) -> HostFacts {
         uptime_s: reader.read(section::UPTIME, boot::uptime),
         packages: reader.packages(own_manager),
         vulnerabilities: reader.read(section::VULNERABILITIES, vulnerabilities::parse),
+        kernel_files: reader.kernel_files(),
+        pending_reboot: reader.read_where_there(section::PENDING_REBOOT, pending_reboot::parse),
         kernel_log: reader.read(section::KERNEL_LOG, kernel_log::parse),
         domain_capabilities: None,
         domains: reader.read(section::DOMAINS, domains::parse),
@@ -198,6 +208,15 @@ impl Reader<'_> {
         }
         found.sort();
         found
+    }
+
+    /// Files of the kernel; those that could not be read are told of in one line.
+    fn kernel_files(&mut self) -> BTreeMap<String, Option<String>> {
+        let Some(read) = self.read(section::KERNEL_FILES, kernel_files::parse) else { return BTreeMap::new() };
+        if !read.refused.is_empty() {
+            self.unread.insert(section::KERNEL_FILES.to_owned(), format!("not {}", read.refused.join(", not ")));
+        }
+        read.files
     }
 
     /// All configuration files as oslo.config resolves them together; one that cannot be read spoils the whole,

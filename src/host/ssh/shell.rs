@@ -14,8 +14,8 @@ use super::status;
 use super::transport::{Call, Connection, Transport, list};
 use super::wire::{Answer, STATUS_FAILED, STATUS_NOT_QUIET, STATUS_WRONG_MACHINE};
 use crate::host::{
-    Boot, FenceOrder, HostError, HostErrorKind, HostResult, HostShell, Job, JobOrder, JobStatus, PackageTarget,
-    RawFacts, RebootOrder, excerpt, facts,
+    Boot, FenceOrder, HostError, HostErrorKind, HostResult, HostShell, Inquiry, Job, JobOrder, JobStatus, KernelFile,
+    PackageTarget, RawFacts, RebootOrder, excerpt, facts,
 };
 use crate::model::{Domain, HostIdentity, HostName, PackageManager, UnitName};
 
@@ -170,9 +170,12 @@ fn make_private(folder: &Path) -> io::Result<()> {
 
 #[async_trait]
 impl HostShell for SshShell {
-    async fn collect(&self, host: &HostName, packages: &[String]) -> HostResult<RawFacts> {
+    async fn collect(&self, host: &HostName, inquiry: &Inquiry) -> HostResult<RawFacts> {
         let refused = |why| HostError::new(host, Script::Collect.operation(), HostErrorKind::Failed, why);
-        let arguments = vec![list(packages).map_err(refused)?, list(&facts::NOVA_OPTIONS).map_err(refused)?];
+        let packages: Vec<&str> = inquiry.packages.iter().map(String::as_str).collect();
+        let kernel_files: Vec<&str> = inquiry.kernel_files.iter().map(KernelFile::as_str).collect();
+        let lists = [packages.as_slice(), &facts::NOVA_OPTIONS, &kernel_files];
+        let arguments = lists.map(|items| list(items).map_err(refused)).into_iter().collect::<Result<_, _>>()?;
         self.read(shared(host, Script::Collect, arguments, COLLECT_LIMIT)).await
     }
 

@@ -3,8 +3,8 @@
 use super::{Affected, Finding, unread};
 use crate::model::HostFacts;
 use crate::remedy::{
-    AbsentFile, CommandLineEvidence, CpuFlagEvidence, DomainCapabilityEvidence, EvidenceRequirement, KernelLogEvidence,
-    Outcome, SysfsEvidence,
+    AbsentFile, CommandLineEvidence, CpuFlagEvidence, DomainCapabilityEvidence, EvidenceRequirement,
+    KernelFileEvidence, KernelLogEvidence, Outcome, SysfsEvidence,
 };
 
 /// Where the kernel reports on vulnerabilities.
@@ -16,6 +16,8 @@ pub(super) fn findings(facts: &HostFacts, requirement: &EvidenceRequirement) -> 
         EvidenceRequirement::KernelLog(log) => vec![last_line(facts, log)],
         EvidenceRequirement::DomainCapability(capability) => vec![domain_capability(facts, capability)],
         EvidenceRequirement::CpuFlag(flag) => vec![cpu_flag(facts, flag)],
+        EvidenceRequirement::KernelFile(file) => vec![kernel_file(facts, file)],
+        EvidenceRequirement::NoPendingReboot(_) => vec![no_pending_reboot(facts)],
         EvidenceRequirement::CommandLine(arguments) => {
             let line = facts.command_line.as_deref();
             held_arguments(
@@ -66,6 +68,7 @@ fn vulnerability(facts: &HostFacts, sysfs: &SysfsEvidence) -> Finding {
         let (words, outcome) = match sysfs.absent {
             AbsentFile::Fail => ("no such file: this kernel does not have the fix", Outcome::Fail),
             AbsentFile::Unknown => ("no such file", Outcome::Unknown),
+            AbsentFile::NotApplicable => ("no such file", Outcome::NotApplicable),
         };
         return finding(Some(words.to_owned()), outcome).about(Affected::Asked);
     };
@@ -76,6 +79,44 @@ fn vulnerability(facts: &HostFacts, sysfs: &SysfsEvidence) -> Finding {
         Word::Strange => (Outcome::Unknown, Affected::Asked),
     };
     finding(Some(line.clone()), outcome).about(affected)
+}
+
+fn kernel_file(facts: &HostFacts, wanted: &KernelFileEvidence) -> Finding {
+    let path = wanted.path.as_str();
+    let requirement = format!("{path} says {}", one_of(&wanted.pass));
+    let finding = |found, outcome| Finding::new(requirement.clone(), path, found, outcome);
+    match facts.kernel_files.get(path) {
+        None => finding(unread(facts, "kernel-files"), Outcome::Unknown),
+        Some(None) => {
+            let outcome = match wanted.absent {
+                AbsentFile::Fail => Outcome::Fail,
+                AbsentFile::Unknown => Outcome::Unknown,
+                AbsentFile::NotApplicable => Outcome::NotApplicable,
+            };
+            finding(Some("no such file".to_owned()), outcome)
+        }
+        Some(Some(line)) => {
+            let outcome = match read_word(line, &wanted.pass, &wanted.fail, &[]) {
+                Word::Good => good_or_warn(line, &wanted.warn),
+                Word::Bad => Outcome::Fail,
+                Word::NotAffected | Word::Strange => Outcome::Unknown,
+            };
+            finding(Some(line.clone()), outcome)
+        }
+    }
+}
+
+fn no_pending_reboot(facts: &HostFacts) -> Finding {
+    let finding = |found, outcome| Finding::new("no reboot is due", "distribution", found, outcome);
+    match &facts.pending_reboot {
+        Some(word) if !word.due => finding(Some("none is due".to_owned()), Outcome::Pass),
+        Some(word) if word.because.is_empty() => finding(Some("one is due".to_owned()), Outcome::Fail),
+        Some(word) => finding(Some(format!("one is due for {}", word.because.join(", "))), Outcome::Fail),
+        None => match unread(facts, "pending-reboot") {
+            None => finding(Some("nothing on the host tells".to_owned()), Outcome::NotApplicable),
+            why => finding(why, Outcome::Unknown),
+        },
+    }
 }
 
 /// The last line with the tag decides: the kernel says again what changed when microcode is loaded late.

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::host::{Boot, HostError, HostErrorKind, JobStatus, RawFacts, Section};
+use crate::host::{Boot, HostError, HostErrorKind, Inquiry, JobStatus, RawFacts, Section};
 use crate::model::{HostIdentity, HostName, UnitName};
 use crate::sim::ports::{domains_of, host_error, status_of};
 use crate::sim::texts;
@@ -17,7 +17,7 @@ use crate::sim::world::{Work, World};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "operation", rename_all = "kebab-case")]
 pub(in crate::sim) enum Operation {
-    Collect { packages: Vec<String> },
+    Collect { inquiry: Inquiry },
     Identity,
     Boot,
     Domains,
@@ -62,8 +62,8 @@ impl Operation {
     /// Does it to `host`.
     pub(super) fn run(&self, world: &mut World, host: &HostName) -> Result<Value, HostError> {
         let done = match self {
-            Self::Collect { packages } => {
-                world.reach(host).map(|found| facts_out(&texts::collect(world, found, packages)))
+            Self::Collect { inquiry } => {
+                world.reach(host).map(|found| facts_out(&texts::collect(world, found, inquiry)))
             }
             Self::Identity => world.identity(host).map(|identity| json!(identity)),
             Self::Boot => world.boot(host).map(|(boot, uptime_s)| json!({"id": boot.id, "uptime_s": uptime_s})),

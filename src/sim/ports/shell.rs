@@ -7,7 +7,8 @@ use async_trait::async_trait;
 
 use super::SimRegion;
 use crate::host::{
-    Boot, FenceOrder, HostError, HostErrorKind, HostResult, HostShell, Job, JobOrder, JobStatus, RawFacts, RebootOrder,
+    Boot, FenceOrder, HostError, HostErrorKind, HostResult, HostShell, Inquiry, Job, JobOrder, JobStatus, RawFacts,
+    RebootOrder,
 };
 use crate::model::{Domain, HostIdentity, HostName, UnitName};
 use crate::sim::faults::ShellFault;
@@ -99,10 +100,10 @@ pub fn domains_of(world: &World, host: &HostName) -> Result<Vec<Domain>, ShellRe
 
 #[async_trait]
 impl HostShell for SimShell {
-    async fn collect(&self, host: &HostName, packages: &[String]) -> HostResult<RawFacts> {
+    async fn collect(&self, host: &HostName, inquiry: &Inquiry) -> HostResult<RawFacts> {
         let collect = |world: &mut World| {
             let found = world.reach(host)?;
-            Ok(texts::collect(world, found, packages))
+            Ok(texts::collect(world, found, inquiry))
         };
         self.command(host, "collect facts", collect).await
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 use super::{SimCloud, SimRegion, SimShell};
 use crate::cloud::{Compute, MigrationStatus, MigrationsQuery, Placement, ServersQuery};
 use crate::host::{
-    FenceOrder, HostErrorKind, HostShell, Job, JobOrder, JobStatus, PackageTarget, Quiet, QuietFacts, RebootOrder,
-    facts,
+    FenceOrder, HostErrorKind, HostShell, Inquiry, Job, JobOrder, JobStatus, PackageTarget, Quiet, QuietFacts,
+    RebootOrder, facts,
 };
 use crate::model::{HostIdentity, HostName, InstanceId, InstanceStatus, PackageManager, RunId, ServiceId, UnitName};
 use crate::sim::Scenario;
@@ -99,11 +99,11 @@ async fn a_host_goes_through_the_whole_remedy_and_shows_the_evidence() {
             assert_eq!((after.host.as_ref(), &after.status), (Some(&target), &server.status));
         }
     }
-    let packages: Vec<String> = PACKAGES.iter().map(|name| (*name).to_owned()).collect();
-    let before = facts::parse(&shell.collect(&source, &packages).await.unwrap());
+    let inquiry = Inquiry { packages: PACKAGES.iter().map(|name| (*name).to_owned()).collect(), ..Inquiry::default() };
+    let before = facts::parse(&shell.collect(&source, &inquiry).await.unwrap());
     assert!(!before.vulnerabilities.unwrap().contains_key("mds"), "the old kernel does not know of MDS");
     remedy(&region, &shell, &source).await;
-    let after = facts::parse(&shell.collect(&source, &packages).await.unwrap());
+    let after = facts::parse(&shell.collect(&source, &inquiry).await.unwrap());
     assert_eq!(after.unread, std::collections::BTreeMap::new());
     assert_eq!(after.kernel.as_deref(), Some(Os::El7.kernels().1));
     assert_eq!(after.vulnerabilities.unwrap()["mds"], "Mitigation: Clear CPU buffers; SMT vulnerable");
@@ -172,7 +172,7 @@ async fn a_scriptlet_that_fails_after_installation_is_seen_only_in_the_evidence(
     });
     let (region, _, shell) = ports(&scenario);
     remedy(&region, &shell, &host(4)).await;
-    let facts = facts::parse(&shell.collect(&host(4), &[]).await.unwrap());
+    let facts = facts::parse(&shell.collect(&host(4), &Inquiry::default()).await.unwrap());
     let mds = &facts.vulnerabilities.unwrap()["mds"];
     assert_eq!(mds, "Vulnerable: Clear CPU buffers attempted, no microcode; SMT vulnerable");
 }

@@ -86,7 +86,7 @@ impl Stage {
         let order = inventory::Order {
             cloud: cloud.as_ref(),
             shell: Some(&shell),
-            packages: &remedy.package_names(),
+            inquiry: &remedy.inquiry(),
             parallel: 8,
             rack_keys: &["rack".to_owned()],
             taken_at: region.clock().now(),
@@ -164,7 +164,7 @@ impl Stage {
         let order = inventory::Order {
             cloud: self.cloud.as_ref(),
             shell: Some(&shell),
-            packages: &self.remedy.package_names(),
+            inquiry: &self.remedy.inquiry(),
             parallel: 8,
             rack_keys: &["rack".to_owned()],
             taken_at: self.region.clock().now(),

@@ -13,6 +13,7 @@ use fleetmend::cloud::{
     Placement as _, Server, ServersQuery,
 };
 use fleetmend::config::clouds::{self, CloudConfig, Environment, Wanted};
+use fleetmend::host::Inquiry;
 use fleetmend::host::ssh::{SshSettings, SshShell};
 use fleetmend::inventory::{self, Order};
 use fleetmend::model::{HostName, InstanceStatus, Region};
@@ -132,11 +133,11 @@ async fn an_inventory_is_the_region_and_its_gaps_are_what_placement_holds_of_nob
     let folder = tempfile::tempdir().unwrap();
     let settings = SshSettings { config: Some(variable("LAB_SSH_CONFIG").into()), ..SshSettings::default() };
     let shell = SshShell::new(settings, folder.path()).unwrap();
-    let packages = ["kernel".to_owned()];
+    let inquiry = Inquiry { packages: ["kernel".to_owned()].into(), ..Inquiry::default() };
     let order = Order {
         cloud: &cloud,
         shell: Some(&shell),
-        packages: &packages,
+        inquiry: &inquiry,
         parallel: 8,
         rack_keys: &["rack".to_owned()],
         taken_at: SystemClock.now(),

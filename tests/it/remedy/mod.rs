@@ -2,6 +2,7 @@
 
 mod another_remedy;
 mod from_text;
+mod shipped;
 
 use std::collections::BTreeMap;
 

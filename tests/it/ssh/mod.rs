@@ -9,7 +9,8 @@ use std::time::Duration;
 use fake::{FakeHost, host};
 use fleetmend::host::ssh::{Become, HostAddress, SshSettings};
 use fleetmend::host::{
-    FenceOrder, HostErrorKind, HostShell as _, Job, JobOrder, PackageTarget, RebootOrder, facts, facts::section,
+    FenceOrder, HostErrorKind, HostShell as _, Inquiry, Job, JobOrder, KernelFile, PackageTarget, RebootOrder, facts,
+    facts::section,
 };
 use fleetmend::model::{DomainState, HostIdentity, HostName, InstanceId, PackageManager, RunId, UnitName};
 use proptest::prelude::*;
@@ -19,6 +20,10 @@ const GUEST: &str = "6d1f0000-0000-4000-8000-000000000001";
 
 fn guest() -> InstanceId {
     InstanceId::new(Uuid::from_u128(0x6d1f_0000_0000_4000_8000_0000_0000_0001))
+}
+
+fn packages(names: &[String]) -> Inquiry {
+    Inquiry { packages: names.iter().cloned().collect(), ..Inquiry::default() }
 }
 
 /// Text that a shell, a terminal or ssh could take for something else.
@@ -33,7 +38,7 @@ async fn hostile_package_names_reach_the_host_as_they_are_and_nothing_runs() {
     let lines = every.iter().map(|name| format!("{name} 0:1-1 noarch\n")).collect::<Vec<_>>().concat();
     fake.write("packages", &format!("{lines}other 0:1-1 noarch\n"));
     fake.program("bin/rpm", "cat \"$here/packages\"");
-    let raw = fake.shell().collect(&host(), &every).await.unwrap();
+    let raw = fake.shell().collect(&host(), &packages(&every)).await.unwrap();
     assert_eq!(raw.sections[section::RPM].text.trim_end(), lines.trim_end());
     assert!(!std::path::Path::new("pwned").exists() && !fake.path("pwned").exists());
 }
@@ -58,11 +63,12 @@ proptest! {
         let fake = FakeHost::new();
         fake.program("bin/env", "shift 5; printf '%s\\0' \"$@\" >\"$here/arguments\"; cat >/dev/null");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let answer = runtime.block_on(fake.shell().collect(&host(), &names));
+        let answer = runtime.block_on(fake.shell().collect(&host(), &packages(&names)));
         prop_assert_eq!(answer.unwrap_err().kind, HostErrorKind::Protocol);
         let arrived = fake.read("arguments");
         // Nonce, virsh, nova.conf and unit stand before the packages.
-        prop_assert_eq!(arrived.split('\0').nth(3).unwrap(), names.join("\n"));
+        let sent: Vec<String> = packages(&names).packages.into_iter().collect();
+        prop_assert_eq!(arrived.split('\0').nth(3).unwrap(), sent.join("\n"));
     }
 }
 
@@ -158,11 +164,39 @@ async fn passwords_of_nova_conf_do_not_leave_the_host() {
     let conf = "[DEFAULT]\ntransport_url = rabbit://SECRET\n  SECRET\nhost = compute-1\n[libvirt]\n# SECRET\n\
                 cpu_mode = custom\ncpu_model_extra_flags = ssbd,\n   md-clear\nrbd_secret_uuid = SECRET\n";
     fake.write("nova.conf", conf);
-    let raw = fake.shell().collect(&host(), &[]).await.unwrap();
+    let raw = fake.shell().collect(&host(), &Inquiry::default()).await.unwrap();
     assert!(!format!("{raw:?}").contains("SECRET"));
     let conf = facts::parse(&raw).nova_conf.unwrap();
     assert_eq!(conf["libvirt"]["cpu_model_extra_flags"], ["ssbd,\nmd-clear"]);
     assert_eq!(conf["DEFAULT"]["host"], ["compute-1"]);
+}
+
+#[tokio::test]
+async fn the_kernels_files_are_told_and_one_that_is_not_there_is_told_as_such() {
+    let fake = FakeHost::new();
+    let (there, missing) = ("/proc/sys/kernel/ostype", "/sys/kernel/nowhere-to-be-found");
+    let files = [there, missing].map(|path| KernelFile::try_from(path.to_owned()).unwrap());
+    let inquiry = Inquiry { kernel_files: files.into(), ..Inquiry::default() };
+    let read = facts::parse(&fake.shell().collect(&host(), &inquiry).await.unwrap());
+    assert_eq!(read.kernel_files[there].as_deref(), Some("Linux"));
+    assert_eq!(read.kernel_files[missing], None);
+}
+
+#[tokio::test]
+async fn the_distributions_word_on_a_reboot_is_told_with_its_reasons_and_a_failure_is_no_word() {
+    let fake = FakeHost::new();
+    let read = async || facts::parse(&fake.shell().collect(&host(), &Inquiry::default()).await.unwrap());
+    fake.program("bin/needs-restarting", "echo 'No core libraries or services have been updated.'");
+    assert!(!read().await.pending_reboot.unwrap().due);
+    let due = "Core libraries or services have been updated since boot-up:\n  * glibc\n  * kernel\n\n\
+               Reboot is required to fully utilize these updates.";
+    fake.program("bin/needs-restarting", &format!("printf '{due}\n'; exit 1"));
+    let word = read().await.pending_reboot.unwrap();
+    assert_eq!((word.due, word.because), (true, vec!["glibc".to_owned(), "kernel".to_owned()]));
+    fake.program("bin/needs-restarting", "echo 'Error: database is locked'; exit 1");
+    let failed = read().await;
+    assert_eq!(failed.pending_reboot, None);
+    assert!(failed.unread[section::PENDING_REBOOT].contains("database is locked"), "{:?}", failed.unread);
 }
 
 #[tokio::test]
@@ -174,11 +208,11 @@ async fn configuration_folders_are_read_in_order_and_a_missing_file_spoils_the_f
     fake.write("conf.d/readme", "nonsense");
     let mut settings = fake.settings();
     settings.exec.nova_conf.push(fake.path("conf.d").display().to_string());
-    let read = facts::parse(&fake.shell_with(settings.clone()).collect(&host(), &[]).await.unwrap());
+    let read = facts::parse(&fake.shell_with(settings.clone()).collect(&host(), &Inquiry::default()).await.unwrap());
     assert_eq!(read.nova_conf.unwrap()["libvirt"]["cpu_mode"], ["custom", "none"]);
     settings.exec.nova_conf.push(fake.path("missing.conf").display().to_string());
     let shell = fake.shell_with(settings);
-    let read = facts::parse(&shell.collect(&host(), &[]).await.unwrap());
+    let read = facts::parse(&shell.collect(&host(), &Inquiry::default()).await.unwrap());
     assert_eq!(read.nova_conf, None);
     assert!(read.unread[section::NOVA_CONF].contains("no such file"));
     assert_eq!(shell.identity(&host()).await.unwrap().nova_host, None, "a file that is missing could name the host");
@@ -195,7 +229,7 @@ async fn a_configuration_that_nova_would_not_start_with_is_refused_with_its_line
         ("[a]\n= SECRET\n", "line 2 is no assignment"),
     ] {
         fake.write("nova.conf", conf);
-        let raw = fake.shell().collect(&host(), &[]).await.unwrap();
+        let raw = fake.shell().collect(&host(), &Inquiry::default()).await.unwrap();
         let unread = facts::parse(&raw).unread.remove(section::NOVA_CONF).unwrap_or_default();
         assert!(unread.contains(why), "{conf}: {unread}");
         assert!(!format!("{raw:?}").contains("SECRET"));

@@ -1,6 +1,7 @@
 # Everything that fleetmend wants to know of a host, in one round trip; `host::facts` says what each section holds.
-# Arguments: PACKAGES (a list) OPTIONS (a list of SECTION/OPTION patterns of nova.conf that may leave the host).
-packages=$1 options=$2
+# Arguments: PACKAGES (a list) OPTIONS (a list of SECTION/OPTION patterns of nova.conf that may leave the host)
+# KERNEL_FILES (a list).
+packages=$1 options=$2 kernel_paths=$3
 
 os_release() {
   for os_path in /etc/os-release /usr/lib/os-release; do
@@ -58,6 +59,44 @@ vulnerabilities() {
     read -r vulnerability_says <"$vulnerability" || [ -n "$vulnerability_says" ] || continue
     printf '%s: %s\n' "$vulnerability" "$vulnerability_says"
   done
+}
+
+kernel_files() {
+  for kernel_path in $kernel_paths; do
+    case $kernel_path in
+      *..*) continue ;;
+      /sys/* | /proc/sys/*) ;;
+      *) continue ;;
+    esac
+    if [ ! -e "$kernel_path" ]; then
+      printf -- '- %s\n' "$kernel_path"
+    elif kernel_text=$(within 5 head -c 4096 "$kernel_path" 2>/dev/null); then
+      printf '= %s %s\n' "$kernel_path" "${kernel_text%%"$newline"*}"
+    else
+      printf '! %s\n' "$kernel_path"
+    fi
+  done
+}
+
+# Whether the distribution says that a reboot is due. A file that is absent says "no" only where something would write it.
+pending_reboot() {
+  if [ -e /run/reboot-required ]; then
+    echo yes
+    [ ! -r /run/reboot-required.pkgs ] || sort -u /run/reboot-required.pkgs
+  elif there needs-restarting; then
+    # Status 1 is its "yes", and also how it fails.
+    if reboot_words=$(within 60 needs-restarting -r); then
+      echo no
+    else
+      printf '%s\n' "$reboot_words" | grep -qi 'reboot is required' || { printf '%s\n' "$reboot_words"; return 1; }
+      echo yes
+      printf '%s\n' "$reboot_words" | sed -n 's/^ *\* *//p'
+    fi
+  elif [ -e /usr/share/update-notifier/notify-reboot-required ] || [ -e /etc/kernel/postinst.d/unattended-upgrades ]; then
+    echo no
+  else
+    return 127
+  fi
 }
 
 kernel_log() {
@@ -145,6 +184,8 @@ main() {
   part rpm rpm_packages
   part dpkg dpkg_packages
   part vulnerabilities vulnerabilities
+  part kernel-files kernel_files
+  part pending-reboot pending_reboot
   part kernel-log kernel_log
   part domain-capabilities domain_capabilities
   part domains domains

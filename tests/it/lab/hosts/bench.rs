@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use fleetmend::host::ssh::{SshSettings, SshShell};
 use fleetmend::host::{
-    FenceOrder, HostShell as _, Job, JobOrder, JobStatus, PackageTarget, Quiet, QuietFacts, RebootOrder, facts,
+    FenceOrder, HostShell as _, Inquiry, Job, JobOrder, JobStatus, KernelFile, PackageTarget, Quiet, QuietFacts,
+    RebootOrder, facts,
 };
 use fleetmend::model::{HostFacts, HostName, PackageManager, RunId, UnitName};
 use tempfile::TempDir;
@@ -26,6 +27,14 @@ pub const PACKAGES: [&str; 8] = [
     "qemu-system-x86",
     "nowhere-to-be-found",
 ];
+
+/// A file that every kernel has, and one that none has.
+pub const KERNEL_FILES: [&str; 2] = ["/proc/sys/kernel/ostype", "/sys/kernel/nowhere-to-be-found"];
+
+fn inquiry() -> Inquiry {
+    let file = |path: &str| KernelFile::try_from(path.to_owned()).unwrap();
+    Inquiry { packages: PACKAGES.map(str::to_owned).into(), kernel_files: KERNEL_FILES.map(file).into() }
+}
 
 /// How long a host may take for a reboot or a job before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_secs(150);
@@ -51,7 +60,7 @@ impl Lab {
     }
 
     pub async fn facts(&self, host: &HostName) -> HostFacts {
-        facts::parse(&self.shell.collect(host, &PACKAGES.map(str::to_owned)).await.unwrap())
+        facts::parse(&self.shell.collect(host, &inquiry()).await.unwrap())
     }
 
     pub async fn fence(&self, host: &HostName, up: bool) {
