@@ -1,10 +1,59 @@
 //! Names and identifiers as newtypes, so that a host is never mistaken for a zone.
 
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
+
+use super::shared;
+
+/// A name that thousands of values repeat: copies share one text, and so do those that a file repeats.
+macro_rules! shared_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+        #[schemars(transparent)]
+        pub struct $name(#[schemars(with = "String")] Arc<str>);
+
+        impl $name {
+            /// Wraps text that a parser has accepted as such a name.
+            pub fn new(text: impl AsRef<str>) -> Self {
+                Self(text.as_ref().into())
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(text.into())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                shared::text(deserializer).map(Self)
+            }
+        }
+    };
+}
 
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -74,15 +123,15 @@ macro_rules! uuid_id {
     };
 }
 
-text_id!(
+shared_id!(
     /// A compute host as Nova names it.
     HostName
 );
-text_id!(
+shared_id!(
     /// An availability zone.
     ZoneName
 );
-text_id!(
+shared_id!(
     /// A Keystone project; opaque text, usually 32 hexadecimal digits.
     ProjectId
 );
@@ -90,7 +139,7 @@ text_id!(
     /// A compute service's id: a UUID from microversion 2.53 on.
     ServiceId
 );
-text_id!(
+shared_id!(
     /// A server group.
     GroupId
 );

@@ -11,6 +11,7 @@ mod pace;
 mod policy;
 mod region;
 mod resources;
+mod shared;
 mod status;
 mod units;
 mod window;

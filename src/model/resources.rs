@@ -3,24 +3,27 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::shared;
+
 /// Amounts by Placement resource class (`VCPU`, `MEMORY_MB` in MiB, `DISK_GB` in GiB, `PCPU`, custom ones).
 ///
-/// A class that is absent counts as zero. A region has one of these for each of hundreds of thousands of instances:
-/// three amounts are one allocation.
+/// A class that is absent counts as zero. A region has one of these for each of hundreds of thousands of instances, and
+/// few flavors: copies share the amounts, and so do those that a file repeats.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
 #[schemars(with = "BTreeMap<String, u64>")]
 pub struct Resources(
     /// In order of class, each once.
-    Vec<(Class, u64)>,
+    Arc<[(Class, u64)]>,
 );
 
 /// The name of a resource class.
-type Class = Cow<'static, str>;
+pub(super) type Class = Cow<'static, str>;
 
 /// Names that need no text of their own. Source: `os_resource_classes.STANDARDS`.
 const STANDARD: [&str; 19] = [
@@ -53,7 +56,12 @@ impl Resources {
     /// The three classes that every compute host has: vCPUs, MiB of memory, GiB of disk.
     pub fn basic(vcpu: u64, memory_mb: u64, disk_gb: u64) -> Self {
         let borrowed = |(class, amount)| (Cow::Borrowed(class), amount);
-        Self([("DISK_GB", disk_gb), ("MEMORY_MB", memory_mb), ("VCPU", vcpu)].map(borrowed).into())
+        Self::shared(&[("DISK_GB", disk_gb), ("MEMORY_MB", memory_mb), ("VCPU", vcpu)].map(borrowed))
+    }
+
+    /// What was made on this thread not long ago is shared.
+    fn shared(amounts: &[(Class, u64)]) -> Self {
+        Self(shared::amounts(amounts))
     }
 
     /// The amount of `class`; zero when absent.
@@ -69,8 +77,12 @@ impl Resources {
 
     fn put(&mut self, class: Class, amount: u64) {
         match self.0.binary_search_by(|(known, _)| known.cmp(&class)) {
-            Ok(place) => self.0[place].1 = amount,
-            Err(place) => self.0.insert(place, (class, amount)),
+            Ok(place) => Arc::make_mut(&mut self.0)[place].1 = amount,
+            Err(_) => {
+                let mut amounts = self.0.to_vec();
+                put(&mut amounts, class, amount);
+                self.0 = amounts.into();
+            }
         }
     }
 
@@ -91,7 +103,7 @@ impl Resources {
 
     /// Adds `other`.
     pub fn add(&mut self, other: &Self) {
-        for (class, amount) in &other.0 {
+        for (class, amount) in &*other.0 {
             let sum = self.get(class).saturating_add(*amount);
             self.put(class.clone(), sum);
         }
@@ -99,7 +111,7 @@ impl Resources {
 
     /// Takes `other` away, stopping at zero: overcommitted hosts have no negative room.
     pub fn subtract(&mut self, other: &Self) {
-        for (class, mine) in &mut self.0 {
+        for (class, mine) in Arc::make_mut(&mut self.0) {
             *mine = mine.saturating_sub(other.get(class));
         }
     }
@@ -112,11 +124,20 @@ impl Resources {
 
 impl<S: Into<String>> FromIterator<(S, u64)> for Resources {
     fn from_iter<T: IntoIterator<Item = (S, u64)>>(iter: T) -> Self {
-        let mut resources = Self::default();
+        let mut amounts = Vec::new();
         for (class, amount) in iter {
-            resources.set(class, amount);
+            let class = class.into();
+            put(&mut amounts, standard(&class).unwrap_or(Cow::Owned(class)), amount);
         }
-        resources
+        Self::shared(&amounts)
+    }
+}
+
+/// Puts an amount in its place; of two of one class the later one counts.
+fn put(amounts: &mut Vec<(Class, u64)>, class: Class, amount: u64) {
+    match amounts.binary_search_by(|(known, _)| known.cmp(&class)) {
+        Ok(place) => amounts[place].1 = amount,
+        Err(place) => amounts.insert(place, (class, amount)),
     }
 }
 
@@ -143,11 +164,11 @@ impl<'de> Visitor<'de> for Amounts {
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Resources, M::Error> {
-        let mut resources = Resources(Vec::with_capacity(map.size_hint().unwrap_or(3).min(STANDARD.len())));
+        let mut amounts = Vec::with_capacity(map.size_hint().unwrap_or(3).min(STANDARD.len()));
         while let Some(Name(class)) = map.next_key()? {
-            resources.put(class, map.next_value()?);
+            put(&mut amounts, class, map.next_value()?);
         }
-        Ok(resources)
+        Ok(Resources::shared(&amounts))
     }
 }
 
@@ -187,6 +208,7 @@ mod tests {
         let classes: Vec<&str> = read.iter().map(|(class, _)| class).collect();
         assert_eq!(classes, ["CUSTOM_LICENCE", "MEMORY_MB", "VCPU"]);
         assert_eq!(serde_json::to_string(&read).unwrap(), r#"{"CUSTOM_LICENCE":1,"MEMORY_MB":4096,"VCPU":3}"#);
+        assert!(Arc::ptr_eq(&read.0, &serde_json::from_str::<Resources>(text).unwrap().0));
         assert!(serde_json::from_str::<Resources>("[1]").unwrap_err().to_string().contains("expected a map"));
     }
 
