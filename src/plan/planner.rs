@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::census::Census;
-use super::check::{check, out_of_turn};
+use super::check::check_with_turns;
 use super::digest::Unsealed;
 use super::fleet::{Fleet, seconds};
 use super::infeasible;
@@ -103,13 +103,13 @@ fn assemble(
         certificate: Certificate::default(),
         notes: Vec::new(),
     };
-    let (unsealed, certificate) = std::thread::scope(|scope| {
+    let (unsealed, (certificate, early)) = std::thread::scope(|scope| {
         let hashing = scope.spawn(|| Unsealed::of(&rollout));
-        let certificate = check(&rollout, input.region);
-        (hashing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), certificate)
+        let checked = check_with_turns(&rollout, input.region);
+        (hashing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), checked)
     });
     rollout.certificate = certificate;
-    rollout.notes = notes(input, &rollout, report);
+    rollout.notes = notes(input, &rollout, report, early);
     rollout.notes.extend(not_in_force(fleet, &input.region.region));
     rollout.notes.extend(advice(&rollout));
     rollout.digest = unsealed.seal(&rollout.certificate, &rollout.notes);
@@ -186,7 +186,7 @@ fn planned_host(input: &PlanInput<'_>, fleet: &Fleet<'_>, order: u32, planned: &
 /// Migrations that took so many times longer, or shorter, than estimated make a plan's times worthless.
 const SURPRISE: f64 = 1.5;
 
-fn notes(input: &PlanInput<'_>, rollout: &Rollout, report: &PlanReport) -> Vec<Note> {
+fn notes(input: &PlanInput<'_>, rollout: &Rollout, report: &PlanReport, early: usize) -> Vec<Note> {
     let mut notes = Vec::new();
     let mut say = |severity, at: &str, message: String| {
         notes.push(Note { severity, at: at.to_owned(), message });
@@ -220,7 +220,6 @@ fn notes(input: &PlanInput<'_>, rollout: &Rollout, report: &PlanReport) -> Vec<N
         );
         say(Severity::Warning, &rollout.region, message);
     }
-    let early = out_of_turn(rollout, input.region);
     if early > 0 {
         let message =
             format!("{early} hosts begin before hosts that the policy's priority puts first had room or a slot");

@@ -308,20 +308,13 @@ pub(super) fn time(seconds: f64) -> Time {
 /// The domain of each host: zone, cell, hypervisor type, and aggregates of which the region does not tell what they mean,
 /// unless they are just a zone or a rack.
 fn domains(hosts: &[&Host], region: &Region) -> Vec<usize> {
-    let members = |is_in: &dyn Fn(&Host) -> bool| -> Vec<&HostName> {
-        hosts.iter().filter(|host| is_in(host)).map(|host| &host.host).collect()
-    };
-    let zones: BTreeSet<&ZoneName> = hosts.iter().filter_map(|host| host.zone.as_ref()).collect();
-    let racks: BTreeSet<&str> = hosts.iter().filter_map(|host| host.rack.as_deref()).collect();
-    let mut plain: BTreeSet<Vec<&HostName>> = BTreeSet::new();
-    plain.extend(zones.into_iter().map(|zone| members(&|host| host.zone.as_ref() == Some(zone))));
-    plain.extend(racks.into_iter().map(|rack| members(&|host| host.rack.as_deref() == Some(rack))));
-    let aggregates: BTreeSet<&str> = hosts.iter().flat_map(|host| host.aggregates.iter()).map(String::as_str).collect();
-    let meaningful: BTreeSet<&str> = aggregates
-        .into_iter()
-        .filter(|name| region.aggregates.iter().all(|told| told.name != **name))
-        .filter(|name| !plain.contains(&members(&|host| host.aggregates.iter().any(|mine| mine == name))))
-        .collect();
+    let zones = members(hosts, |host| host.zone.as_ref().map(ZoneName::as_str));
+    let racks = members(hosts, |host| host.rack.as_deref());
+    let plain: BTreeSet<&Vec<usize>> = zones.values().chain(racks.values()).collect();
+    let told: BTreeSet<&str> = region.aggregates.iter().map(|told| told.name.as_str()).collect();
+    let aggregates = members(hosts, |host| host.aggregates.iter().map(String::as_str));
+    let unknown = aggregates.iter().filter(|(name, members)| !told.contains(*name) && !plain.contains(members));
+    let meaningful: BTreeSet<&str> = unknown.map(|(name, _)| *name).collect();
     let mut numbers: BTreeMap<_, usize> = BTreeMap::new();
     let mut domains = Vec::with_capacity(hosts.len());
     for host in hosts {
@@ -331,4 +324,21 @@ fn domains(hosts: &[&Host], region: &Region) -> Vec<usize> {
         domains.push(*numbers.entry((&host.zone, &host.cell, &host.hypervisor, aggregates)).or_insert(next));
     }
     domains
+}
+
+/// The hosts that each name is given to, by place; a host that is given one twice counts once.
+fn members<'a, N: IntoIterator<Item = &'a str>>(
+    hosts: &[&'a Host],
+    names: impl Fn(&'a Host) -> N,
+) -> BTreeMap<&'a str, Vec<usize>> {
+    let mut members: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (place, host) in hosts.iter().enumerate() {
+        for name in names(host) {
+            let here = members.entry(name).or_default();
+            if here.last() != Some(&place) {
+                here.push(place);
+            }
+        }
+    }
+    members
 }

@@ -13,26 +13,33 @@ mod priority;
 mod replay;
 mod timeline;
 
-pub(super) use priority::out_of_turn;
-
 use super::rollout::{Certificate, Rollout};
 use crate::model::Region;
 
 /// Replays `rollout` against the region that it was made for. Whether the region is still so is for `diff` to say.
 #[must_use]
 pub fn check(rollout: &Rollout, region: &Region) -> Certificate {
+    certify(rollout, &ground::Ground::of(rollout, region))
+}
+
+/// As [`check`], and how many hosts begin out of turn: see [`priority::out_of_turn`].
+pub(super) fn check_with_turns(rollout: &Rollout, region: &Region) -> (Certificate, usize) {
     let ground = ground::Ground::of(rollout, region);
-    let findings = replay::replay(rollout, &ground);
+    (certify(rollout, &ground), priority::out_of_turn(rollout, &ground))
+}
+
+fn certify(rollout: &Rollout, ground: &ground::Ground<'_>) -> Certificate {
+    let findings = replay::replay(rollout, ground);
     let instances = ground.leaving_count();
     let moves: usize = rollout.hosts.iter().map(|host| host.moves.len()).sum();
     let makespan_s = rollout.hosts.iter().map(|host| host.finish_s).fold(0.0, f64::max);
-    let bounds = bounds::bounds(rollout, &ground);
+    let bounds = bounds::bounds(rollout, ground);
     let bound = bounds.values().copied().fold(0.0, f64::max);
     Certificate {
         instances,
         moves,
         moves_per_instance: if instances == 0 { 0.0 } else { short(ratio(moves, instances)) },
-        moves_lower_bound: bounds::fewest_moves(&ground),
+        moves_lower_bound: bounds::fewest_moves(ground),
         makespan_s,
         makespan_lower_bound_s: bound,
         gap: if bound > 0.0 { short(makespan_s / bound - 1.0) } else { 0.0 },

@@ -1,17 +1,15 @@
 //! How far a rollout keeps to the policy's priority, which is a wish and no limit.
 
 use super::ground::{Ground, time};
-use crate::model::Region;
 use crate::plan::rollout::Rollout;
 
 /// Hosts, canaries aside, that begin before one that the policy's priority puts first has begun. Those that come first may
 /// find no room or no slot while others do.
-pub(in crate::plan) fn out_of_turn(rollout: &Rollout, region: &Region) -> usize {
+pub(super) fn out_of_turn(rollout: &Rollout, ground: &Ground<'_>) -> usize {
     let places = &rollout.policy.priority;
     if places.is_empty() {
         return 0;
     }
-    let ground = Ground::of(rollout, region);
     let planned = ground.planned(rollout).into_iter().filter(|(_, planned)| !planned.canary);
     let mut begun: Vec<(usize, u64)> = planned
         .map(|(host, planned)| {

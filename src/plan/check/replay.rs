@@ -1,10 +1,12 @@
 //! The replay: every start and end of hosts and moves in order of time, with the books after each.
 
+use std::collections::BTreeMap;
+
 use super::ground::{Ground, Time, time};
 use super::limits::Outages;
 use super::numa::holds;
 use super::timeline::{Instant, Known, Timeline, Trip};
-use crate::model::{GroupPolicy, HostName};
+use crate::model::{GroupPolicy, HostName, ZoneName};
 use crate::plan::rollout::{PlannedHost, PlannedMove, Rollout};
 
 /// A rollout that is wrong in one place is often wrong in thousands.
@@ -46,6 +48,37 @@ pub(super) fn replay(rollout: &Rollout, ground: &Ground<'_>) -> Findings {
     Findings { violations: books.violations, peak_hosts_out: books.outages.peak }
 }
 
+/// Targets without instances, counted by zone.
+struct EmptyTargets<'a> {
+    /// How many each zone keeps.
+    kept: usize,
+    ground: &'a Ground<'a>,
+    /// By host.
+    is_empty: Vec<bool>,
+    by_zone: BTreeMap<Option<&'a ZoneName>, usize>,
+}
+
+impl<'a> EmptyTargets<'a> {
+    fn none(rollout: &Rollout, ground: &'a Ground<'a>) -> Self {
+        let kept = rollout.policy.headroom.per_zone.hosts;
+        Self { kept, ground, is_empty: vec![false; ground.hosts.len()], by_zone: BTreeMap::new() }
+    }
+
+    fn note(&mut self, host: usize, is_empty: bool) {
+        if self.is_empty[host] == is_empty {
+            return;
+        }
+        self.is_empty[host] = is_empty;
+        let count = self.by_zone.entry(self.ground.hosts[host].host.zone.as_ref()).or_default();
+        *count = if is_empty { *count + 1 } else { *count - 1 };
+    }
+
+    /// Those in the zone of `host`, itself counted.
+    fn beside(&self, host: usize) -> usize {
+        self.by_zone.get(&self.ground.hosts[host].host.zone.as_ref()).copied().unwrap_or(0)
+    }
+}
+
 /// The books of a replay.
 struct Books<'a> {
     rollout: &'a Rollout,
@@ -60,6 +93,8 @@ struct Books<'a> {
     bound_for: Vec<Option<usize>>,
     /// Instances on each host or on their way to it.
     count: Vec<usize>,
+    /// Where the policy keeps some targets empty: which are.
+    empty: EmptyTargets<'a>,
     /// By host, members of groups; those on their way are counted on both sides.
     members: Vec<Vec<(usize, u32)>>,
     /// Instances with a NUMA topology by host, those on their way on both.
@@ -85,6 +120,7 @@ impl<'a> Books<'a> {
             at: ground.instances.iter().map(|view| view.home).collect(),
             bound_for: vec![None; ground.instances.len()],
             count: vec![0; hosts],
+            empty: EmptyTargets::none(rollout, ground),
             members: vec![Vec::new(); hosts],
             shaped: vec![Vec::new(); hosts],
             group_moving: vec![0; ground.groups.len()],
@@ -97,6 +133,9 @@ impl<'a> Books<'a> {
         };
         for instance in 0..ground.instances.len() {
             books.put(instance, ground.instances[instance].home);
+        }
+        for host in 0..hosts {
+            books.note_empty(host);
         }
         books
     }
@@ -118,6 +157,7 @@ impl<'a> Books<'a> {
             *used += amount;
         }
         self.count[host] += 1;
+        self.note_empty(host);
         if ground.topologies.contains_key(&instance) {
             self.shaped[host].push(instance);
         }
@@ -136,6 +176,7 @@ impl<'a> Books<'a> {
             *used -= amount;
         }
         self.count[host] -= 1;
+        self.note_empty(host);
         if ground.topologies.contains_key(&instance) {
             self.shaped[host].retain(|other| *other != instance);
         }
@@ -162,6 +203,7 @@ impl<'a> Books<'a> {
             self.say(format!("{} begins before the canary hosts are through", planned.host));
         }
         self.phase[host] = Phase::Out;
+        self.note_empty(host);
         if self.inbound[host] > 0 {
             self.say(format!("{} begins while instances are on their way to it", planned.host));
         }
@@ -240,20 +282,19 @@ impl<'a> Books<'a> {
         for text in full {
             self.say(text);
         }
-        let kept = self.rollout.policy.headroom.per_zone.hosts;
-        if kept > 0 && self.count[to] == 0 && self.is_mitigated(to) && self.empty_targets_beside(to) <= kept {
+        let kept = self.empty.kept;
+        if kept > 0 && self.count[to] == 0 && self.is_mitigated(to) && self.empty.beside(to) <= kept {
             self.say(format!("{id} goes to {name}, one of {kept} hosts to be kept empty"));
         }
         self.check_group(instance, from, to, name);
     }
 
-    /// Empty targets in the zone of `host`, itself counted.
-    fn empty_targets_beside(&self, host: usize) -> usize {
-        let zone = &self.ground.hosts[host].host.zone;
-        let beside = (0..self.ground.hosts.len()).filter(|other| self.ground.hosts[*other].host.zone == *zone);
-        beside
-            .filter(|other| self.count[*other] == 0 && self.is_mitigated(*other) && self.phase[*other] != Phase::Out)
-            .count()
+    /// Notes whether `host` is in service, mitigated and without instances.
+    fn note_empty(&mut self, host: usize) {
+        if self.empty.kept > 0 {
+            let is_empty = self.count[host] == 0 && self.is_mitigated(host) && self.phase[host] != Phase::Out;
+            self.empty.note(host, is_empty);
+        }
     }
 
     fn check_group(&mut self, instance: usize, from: usize, to: usize, name: &HostName) {
@@ -323,6 +364,7 @@ impl<'a> Books<'a> {
             self.say(format!("{} is back sooner than is estimated", planned.host));
         }
         self.phase[host] = Phase::Done;
+        self.note_empty(host);
         self.outages.returns(&self.ground.hosts[host]);
         if planned.canary {
             self.canaries_out -= 1;
