@@ -294,13 +294,14 @@ impl fmt::Display for Place {
     }
 }
 
-/// Hosts that must stay in service.
+/// Hosts that must stay in service, of those in service when the run begins. One host may be out all the same where
+/// so few are in service: it could never be remedied otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KeepUp {
     /// In each zone.
     pub per_zone: usize,
-    /// In each host aggregate.
+    /// In each host aggregate; a host counts in every aggregate that it is of.
     pub per_aggregate: usize,
 }
 

@@ -127,6 +127,13 @@ pub struct Service {
     pub forced_down: bool,
 }
 
+impl Service {
+    /// Whether it reports and may be given instances: what counts as a host in service.
+    pub fn is_in_service(&self) -> bool {
+        self.state == ServiceState::Up && self.status == ServiceStatus::Enabled && !self.forced_down
+    }
+}
+
 /// Whether a service reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Headroom, Host, Region, ServiceState, ServiceStatus, ZoneName};
+use crate::model::{Headroom, Host, Region, ZoneName};
 
 /// By zone, how many hosts may be out, at least one; nothing where the policy asks for neither a share nor an amount.
 pub fn most_out(region: &Region, headroom: &Headroom) -> BTreeMap<ZoneName, usize> {
@@ -15,7 +15,7 @@ pub fn most_out(region: &Region, headroom: &Headroom) -> BTreeMap<ZoneName, usiz
         return BTreeMap::new();
     }
     let mut hosts: BTreeMap<&ZoneName, Vec<&Host>> = BTreeMap::new();
-    for host in region.hosts.iter().filter(|host| is_in_service(host)) {
+    for host in region.hosts.iter().filter(|host| host.service.is_in_service()) {
         if let Some(zone) = &host.zone {
             hosts.entry(zone).or_default().push(host);
         }
@@ -45,8 +45,4 @@ pub fn most_out(region: &Region, headroom: &Headroom) -> BTreeMap<ZoneName, usiz
         least.max(1)
     };
     hosts.into_iter().map(|(zone, hosts)| (zone.clone(), most(&hosts))).collect()
-}
-
-fn is_in_service(host: &Host) -> bool {
-    host.service.state == ServiceState::Up && host.service.status == ServiceStatus::Enabled && !host.service.forced_down
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::fleet::{Fleet, Pool};
 use super::headroom::most_out;
-use crate::model::{Host, Policy, Region, ServiceState, ServiceStatus};
+use crate::model::{Host, Policy, Region};
 
 /// Adds a pool for the region, each zone, each rack and each aggregate that the limits speak of.
 pub(super) fn add(fleet: &mut Fleet<'_>, region: &Region, policy: &Policy) {
@@ -34,13 +34,10 @@ pub(super) fn add(fleet: &mut Fleet<'_>, region: &Region, policy: &Policy) {
     }
 }
 
-/// How many of `members` may be out so that `keep` stay in service; at least one, because a zone of one host could
-/// never be remedied otherwise.
+/// How many of `members` may be out so that `keep` stay in service; at least one, because a zone or an
+/// aggregate of one host could never be remedied otherwise.
 fn may_leave(members: &[(u32, &Host)], keep: usize) -> usize {
-    let in_service = members
-        .iter()
-        .filter(|(_, host)| host.service.state == ServiceState::Up && host.service.status == ServiceStatus::Enabled);
-    in_service.count().saturating_sub(keep).max(1)
+    members.iter().filter(|(_, host)| host.service.is_in_service()).count().saturating_sub(keep).max(1)
 }
 
 fn add_pool(fleet: &mut Fleet<'_>, limit: usize, members: impl Iterator<Item = u32>) {

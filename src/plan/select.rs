@@ -139,12 +139,8 @@ fn is_meant(host: &Host, scope: &Scope) -> bool {
         || host.aggregates.iter().any(|aggregate| scope.aggregates.contains(aggregate))
 }
 
-fn is_in_service(host: &Host) -> bool {
-    host.service.state == ServiceState::Up && host.service.status == ServiceStatus::Enabled && !host.service.forced_down
-}
-
 fn is_target(host: &Host, verdict: Option<&Verdict>, scope: &Scope) -> bool {
-    is_in_service(host)
+    host.service.is_in_service()
         && !scope.exclude.contains(&host.host)
         && verdict.is_some_and(|verdict| match verdict.verdict {
             VerdictKind::Mitigated | VerdictKind::NotAffected => true,
@@ -154,7 +150,7 @@ fn is_target(host: &Host, verdict: Option<&Verdict>, scope: &Scope) -> bool {
 
 /// Whether a host that is left alone could still lend its room.
 fn is_bystander(host: &Host, reason: SkipReason, scope: &Scope) -> bool {
-    is_in_service(host)
+    host.service.is_in_service()
         && match reason {
             SkipReason::Unknown
             | SkipReason::CannotEmpty

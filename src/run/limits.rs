@@ -139,9 +139,9 @@ impl InUse {
             if out >= allowed {
                 return Err(Reached::Zone(zone.clone(), allowed));
             }
-            // A zone of one host could never be remedied otherwise.
-            let keep = limits.keep_up.per_zone.min(size.saturating_sub(1));
-            if size < out + lost + 1 + keep {
+            let up = state.zones_up.get(zone).copied().unwrap_or(1);
+            let keep = kept_up(limits.keep_up.per_zone, up);
+            if up < out + lost + 1 + keep {
                 return Err(Reached::KeepUp(zone.clone(), keep));
             }
             // One host may always be out: a quarantined one would keep a full zone as it is for good.
@@ -153,9 +153,9 @@ impl InUse {
             }
         }
         for aggregate in state.aggregates_of(&host.host) {
-            let size = state.aggregate_sizes.get(aggregate).copied().unwrap_or(1);
-            let keep = limits.keep_up.per_aggregate.min(size.saturating_sub(1));
-            if size < count(&self.aggregates, aggregate) + 1 + keep {
+            let up = state.aggregates_up.get(aggregate).copied().unwrap_or(1);
+            let keep = kept_up(limits.keep_up.per_aggregate, up);
+            if up < count(&self.aggregates, aggregate) + 1 + keep {
                 return Err(Reached::KeepUpAggregate(aggregate.clone(), keep));
             }
         }
@@ -184,6 +184,12 @@ impl InUse {
         let limit = limits.migrations_per_target;
         self.targets.iter().filter(move |(_, count)| **count >= limit).map(|(host, _)| host)
     }
+}
+
+/// How many of `up` hosts in service stay so: one fewer than there are at most, because a zone or an aggregate of one
+/// host could never be remedied otherwise.
+fn kept_up(keep: usize, up: usize) -> usize {
+    keep.min(up.saturating_sub(1))
 }
 
 fn change(number: &mut usize, more: bool) {

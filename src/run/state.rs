@@ -81,7 +81,9 @@ pub struct RunState {
     pub(super) zone_sizes: BTreeMap<ZoneName, usize>,
     pub(super) rack_sizes: BTreeMap<String, usize>,
     pub(super) aggregates: BTreeMap<HostName, Vec<String>>,
-    pub(super) aggregate_sizes: BTreeMap<String, usize>,
+    /// Hosts in service when the run began, by zone and by aggregate.
+    pub(super) zones_up: BTreeMap<ZoneName, usize>,
+    pub(super) aggregates_up: BTreeMap<String, usize>,
     pub(super) region_size: usize,
     /// By zone, how many hosts may be out so that the policy's headroom stays.
     pub(super) most_out: BTreeMap<ZoneName, usize>,
@@ -115,14 +117,17 @@ impl RunState {
         }
         let mut zone_sizes = BTreeMap::new();
         let mut rack_sizes = BTreeMap::new();
-        let mut aggregate_sizes = BTreeMap::new();
+        let mut zones_up: BTreeMap<ZoneName, usize> = BTreeMap::new();
+        let mut aggregates_up: BTreeMap<String, usize> = BTreeMap::new();
         let aggregates = region.hosts.iter().map(|host| (host.host.clone(), host.aggregates.clone())).collect();
         for host in &region.hosts {
+            let up = usize::from(host.service.is_in_service());
             if let Some(zone) = &host.zone {
                 *zone_sizes.entry(zone.clone()).or_default() += 1;
+                *zones_up.entry(zone.clone()).or_default() += up;
             }
             for aggregate in &host.aggregates {
-                *aggregate_sizes.entry(aggregate.clone()).or_default() += 1;
+                *aggregates_up.entry(aggregate.clone()).or_default() += up;
             }
             if let Some(rack) = &host.rack {
                 *rack_sizes.entry(rack.clone()).or_default() += 1;
@@ -141,7 +146,8 @@ impl RunState {
             zone_sizes,
             rack_sizes,
             aggregates,
-            aggregate_sizes,
+            zones_up,
+            aggregates_up,
             region_size: region.hosts.len(),
             most_out: most_out(region, &rollout.policy.headroom),
             limits: rollout.policy.limits.clone(),

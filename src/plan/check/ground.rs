@@ -8,8 +8,7 @@ use indexmap::IndexMap;
 use super::looks::Looks;
 use super::parts::in_parts;
 use crate::model::{
-    Group, GroupId, GroupPolicy, Host, HostName, Instance, InstanceId, Region, Resources, ServiceState, ServiceStatus,
-    Topology, ZoneName,
+    Group, GroupId, GroupPolicy, Host, HostName, Instance, InstanceId, Region, Resources, Topology, ZoneName,
 };
 use crate::plan::rollout::{PlannedHost, Rollout, SkipReason};
 
@@ -79,8 +78,7 @@ pub(super) struct InstanceView<'a> {
 
 impl HostView<'_> {
     pub(super) fn is_in_service(&self) -> bool {
-        let service = &self.host.service;
-        service.state == ServiceState::Up && service.status == ServiceStatus::Enabled && !service.forced_down
+        self.host.service.is_in_service()
     }
 }
 

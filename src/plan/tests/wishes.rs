@@ -1,7 +1,7 @@
 //! What the policy wishes of hosts: off limits, spares, room kept free, who goes first.
 
 use super::*;
-use crate::model::{HeadroomZone, Limit, Percent, Place, Resources};
+use crate::model::{HeadroomZone, Host, Limit, Percent, Place, Resources, ServiceState, ServiceStatus};
 use crate::plan::fixture::Fixture;
 use crate::plan::synthetic::Recipe;
 
@@ -66,6 +66,53 @@ fn spares_are_remedied_and_stay_empty_and_the_checker_knows() {
     broken.policy.hosts.spare.insert(host("b"));
     let found = check(&broken, &case.region).violations.join("\n");
     assert!(found.contains("b takes instances and the policy keeps it from that"), "{found}");
+}
+
+/// Six hosts of one zone, three of them of aggregate `ssd`, and room for all.
+fn with_ssd() -> Case {
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let fixture = (1_u128..).zip(names).fold(Fixture::new(), |fixture, (number, name)| {
+        let fixture = fixture.host(name, "z", 64);
+        if name < "d" { fixture.instance(number, name, 10) } else { fixture }
+    });
+    let mut case = Case::of(fixture.aggregate("ssd", "owner", "us", &["a", "b", "c"]).0);
+    case.policy.limits.hosts = Limit::at_most(6);
+    case.policy.limits.hosts_per_zone = Limit::at_most(6);
+    case
+}
+
+/// Most hosts of `ssd` that are out at once.
+fn ssd_out(rollout: &Rollout) -> usize {
+    let of_it = || rollout.hosts.iter().filter(|planned| planned.host < host("d"));
+    let out = |at: f64| of_it().filter(|planned| planned.start_s <= at && at < planned.finish_s).count();
+    of_it().map(|planned| out(planned.start_s)).max().unwrap_or(0)
+}
+
+#[test]
+fn so_many_hosts_of_an_aggregate_stay_in_service_and_the_checker_knows() {
+    for (keep, out) in [(0, 3), (1, 2), (2, 1), (3, 1), (9, 1)] {
+        let mut case = with_ssd();
+        case.policy.limits.keep_up.per_aggregate = keep;
+        let rollout = case.planned();
+        assert_eq!(ssd_out(&rollout), out, "{keep}");
+        let mut stricter = rollout.clone();
+        stricter.policy.limits.keep_up.per_aggregate = keep + 1;
+        let found = check(&stricter, &case.region).violations.join("\n");
+        assert_eq!(found.contains("hosts of aggregate ssd are out and the limit is"), out > 1, "{keep}: {found}");
+    }
+}
+
+#[test]
+fn hosts_of_an_aggregate_that_are_not_in_service_are_none_that_stay_so() {
+    for change in [
+        (|host| host.service.status = ServiceStatus::Disabled) as fn(&mut Host),
+        |host| host.service.state = ServiceState::Down,
+        |host| host.service.forced_down = true,
+    ] {
+        let mut case = with_ssd();
+        change(&mut case.region.hosts[0]);
+        assert_eq!(ssd_out(&case.planned()), 1);
+    }
 }
 
 #[test]

@@ -103,6 +103,11 @@ impl Play {
     /// `spare` is mitigated and empty; `hosts` are to be remedied, with one instance each, numbered from 1, that goes
     /// to `spare`.
     pub(super) fn of(hosts: &[&str], adapt: impl FnOnce(&mut Rollout)) -> Self {
+        Self::within(hosts, |_| {}, adapt)
+    }
+
+    /// The same in a region with something else to it.
+    pub(super) fn within(hosts: &[&str], change: impl FnOnce(&mut Region), adapt: impl FnOnce(&mut Rollout)) -> Self {
         let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
         let moves = |number: usize, name: &str| PlannedMove {
             instance: id(number as u128 + 1),
@@ -155,7 +160,7 @@ impl Play {
             notes: vec![],
         };
         adapt(&mut rollout);
-        let region = Region {
+        let mut region = Region {
             format: 1,
             kind: RegionKind::Region,
             taken_at: now,
@@ -166,6 +171,7 @@ impl Play {
             groups: vec![],
             gaps: vec![],
         };
+        change(&mut region);
         let run = RunId::new(Uuid::nil());
         let state = RunState::new(run, Arc::new(rollout), &region);
         let mut play = Self { state, now, events: vec![], region };

@@ -9,8 +9,8 @@ use super::limits::Reached;
 use super::schedule::{Decision, Memory, Wait, next_wake, retry_at, waiting};
 use super::state::{RunState, RunStatus};
 use crate::actions::ErrorClass;
-use crate::model::{HostName, Limit, Percent, Span, StepId};
-use crate::plan::{PlannedMove, PlannedProcessor};
+use crate::model::{Aggregate, HostName, KeepUp, Limit, Percent, Region, Span, StepId};
+use crate::plan::{PlannedMove, PlannedProcessor, Rollout};
 use fixture::{Play, id, leaving};
 
 fn failure(class: ErrorClass, scope: FaultScope) -> StepFailure {
@@ -114,6 +114,59 @@ fn hosts_wait_while_more_of_them_would_use_up_their_zones_headroom() {
     let waits = waiting(&play.state, play.now, 9);
     let is_headroom = |wait: &Wait| matches!(wait, Wait::Limit(Reached::Headroom(zone, 1)) if zone.as_str() == "az1");
     assert!(waits.len() == 2 && waits.iter().all(|(_, wait)| is_headroom(wait)), "{waits:?}");
+}
+
+/// Aggregate `ssd` of these hosts, of which `per_aggregate` are to stay in service.
+fn with_ssd<'a>(ssd: &'a [&str], per_aggregate: usize) -> (impl FnOnce(&mut Region) + 'a, impl FnOnce(&mut Rollout)) {
+    let aggregate = |region: &mut Region| {
+        region.aggregates.push(Aggregate { name: "ssd".to_owned(), metadata: [].into() });
+        for host in region.hosts.iter_mut().filter(|host| ssd.contains(&host.host.as_str())) {
+            host.aggregates.push("ssd".to_owned());
+        }
+    };
+    let policy = move |rollout: &mut Rollout| rollout.policy.limits.keep_up = KeepUp { per_zone: 0, per_aggregate };
+    (aggregate, policy)
+}
+
+#[test]
+fn hosts_of_an_aggregate_wait_for_those_that_must_stay_in_service() {
+    let (aggregate, policy) = with_ssd(&["a", "b"], 1);
+    let mut play = Play::within(&["a", "b", "c"], aggregate, policy);
+    play.settle();
+    assert_eq!(play.running(), ["a/identify", "c/identify"]);
+    let (aggregate, policy) = with_ssd(&["a", "b"], 1);
+    let mut play = Play::within(&["a", "b"], aggregate, policy);
+    play.settle();
+    let waits = waiting(&play.state, play.now, 9);
+    assert!(
+        matches!(&waits[..], [(host, Wait::Limit(Reached::KeepUpAggregate(name, 1)))] if host == "b" && name == "ssd"),
+        "{waits:?}"
+    );
+}
+
+#[test]
+fn an_aggregate_of_fewer_hosts_than_must_stay_in_service_lets_one_out_at_a_time() {
+    let (aggregate, policy) = with_ssd(&["a", "b"], 5);
+    let mut play = Play::within(&["a", "b"], aggregate, policy);
+    play.settle();
+    assert_eq!(play.running(), ["a/identify"]);
+    assert_eq!(play.run_to_the_end(), [Decision::End(Outcome::Done)]);
+}
+
+#[test]
+fn hosts_that_were_not_in_service_are_none_that_stay_so() {
+    let (aggregate, policy) = with_ssd(&["a", "b", "spare"], 1);
+    let silent = |region: &mut Region| {
+        aggregate(region);
+        region.hosts.last_mut().unwrap().service.state = crate::model::ServiceState::Down;
+    };
+    let mut play = Play::within(&["a", "b"], silent, policy);
+    play.settle();
+    assert_eq!(play.running(), ["a/identify"], "b alone is left of the aggregate");
+    let mut play =
+        Play::within(&["a", "b"], |region| region.hosts.last_mut().unwrap().service.forced_down = true, |_| {});
+    play.settle();
+    assert_eq!(play.running(), ["a/identify"], "b alone is left of the zone");
 }
 
 #[test]
