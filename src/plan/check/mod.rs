@@ -5,6 +5,7 @@
 
 mod bounds;
 mod ground;
+mod islands;
 mod limits;
 mod looks;
 mod numa;
@@ -33,13 +34,14 @@ fn certify(rollout: &Rollout, ground: &ground::Ground<'_>) -> Certificate {
     let instances = ground.leaving_count();
     let moves: usize = rollout.hosts.iter().map(|host| host.moves.len()).sum();
     let makespan_s = rollout.hosts.iter().map(|host| host.finish_s).fold(0.0, f64::max);
-    let bounds = bounds::bounds(rollout, ground);
+    let islands = islands::Islands::of(ground);
+    let bounds = bounds::bounds(rollout, ground, &islands);
     let bound = bounds.values().copied().fold(0.0, f64::max);
     Certificate {
         instances,
         moves,
         moves_per_instance: if instances == 0 { 0.0 } else { short(ratio(moves, instances)) },
-        moves_lower_bound: bounds::fewest_moves(ground),
+        moves_lower_bound: bounds::fewest_moves(rollout, ground, &islands),
         makespan_s,
         makespan_lower_bound_s: bound,
         gap: if bound > 0.0 { short(makespan_s / bound - 1.0) } else { 0.0 },

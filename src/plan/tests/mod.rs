@@ -1,5 +1,6 @@
 //! Whole plans: what they do with each kind of host and instance, and that the checker agrees with every one.
 
+mod bounds;
 mod checker;
 mod diff;
 mod domains;
