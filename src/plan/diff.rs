@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::rollout::{PlannedHost, PlannedStay, Rollout};
+use super::processor;
+use super::rollout::{PlannedHost, PlannedProcessor, PlannedStay, Rollout};
 use crate::model::{
     Host, HostName, Instance, InstanceHandling, InstanceId, InstanceStatus, NewInstances, Region, ServiceState,
     ServiceStatus,
@@ -69,6 +70,8 @@ pub enum DifferenceKind {
     Service,
     /// Zone, rack or order changed.
     Place,
+    /// Its processor is told, or is, another: guests may go to other hosts than before.
+    Processor,
     /// A target takes no instances now.
     TargetLost,
     /// Planned in one and left alone in the other.
@@ -140,7 +143,22 @@ pub fn diff(before: &Rollout, after: &Rollout) -> Diff {
             (None, None) => {}
         }
     }
+    compare_processors(&mut diff, &before.processors, &after.processors, "is told to have another processor");
     diff.sorted()
+}
+
+/// Names hosts of which both tell a processor and not the same.
+fn compare_processors(diff: &mut Diff, before: &[PlannedProcessor], after: &[PlannedProcessor], how: &str) {
+    fn by_host(told: &[PlannedProcessor]) -> BTreeMap<&HostName, PlannedProcessor> {
+        let of = |one| PlannedProcessor { hosts: Vec::new(), ..PlannedProcessor::clone(one) };
+        told.iter().flat_map(|one| one.hosts.iter().map(move |host| (host, of(one)))).collect()
+    }
+    let (before, after) = (by_host(before), by_host(after));
+    for (host, old) in before {
+        if after.get(host).is_some_and(|new| *new != old) {
+            diff.of_host(host, DifferenceKind::Processor, Weight::Adapts, how);
+        }
+    }
 }
 
 fn by_name(rollout: &Rollout) -> BTreeMap<&HostName, &PlannedHost> {
@@ -213,6 +231,10 @@ pub fn diff_region(rollout: &Rollout, region: &Region) -> Diff {
         }
     }
     compare_targets(&mut diff, rollout, &hosts);
+    // Where none keeps guests apart, none was told, and a run asks no host.
+    if !rollout.processors.is_empty() {
+        compare_processors(&mut diff, &rollout.processors, &processor::seen(region), "has another processor");
+    }
     compare_names(&mut diff, rollout, region);
     hold_to_tolerance(&mut diff, rollout, lost, unplanned);
     diff.sorted()
@@ -288,12 +310,7 @@ fn compare_stay(diff: &mut Diff, planned: &PlannedHost, instance: &Instance, sta
 
 fn compare_targets(diff: &mut Diff, rollout: &Rollout, hosts: &BTreeMap<&HostName, &Host>) {
     for target in &rollout.targets {
-        let in_service = hosts.get(target).is_some_and(|host| {
-            host.service.status == ServiceStatus::Enabled
-                && host.service.state == ServiceState::Up
-                && !host.service.forced_down
-        });
-        if !in_service {
+        if !hosts.get(target).is_some_and(|host| host.service.is_in_service()) {
             diff.of_host(target, DifferenceKind::TargetLost, Weight::Adapts, "takes no instances any more");
         }
     }

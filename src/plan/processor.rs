@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::layout::number;
 use super::rollout::PlannedProcessor;
-use crate::model::{Cpu, Host, HostFacts, HostName};
+use crate::model::{Cpu, Host, HostFacts, HostName, Region};
 
 /// What is known of a host's processor and of what its guests see of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,6 +68,17 @@ pub(super) fn tell<'a>(
     }
     let unknown = processors.iter().map(|processor| *processor == Processor::default());
     told.into_iter().zip(unknown).filter(|(_, unknown)| !unknown).map(|(told, _)| told).collect()
+}
+
+/// The processors that the hosts of a region tell, as a rollout would.
+pub(super) fn seen(region: &Region) -> Vec<PlannedProcessor> {
+    let hosts: Vec<&Host> = region.hosts.iter().filter(|host| is_seen(&host.facts)).collect();
+    let (processors, numbers) = sort(&hosts, &[]);
+    let mut told: Vec<PlannedProcessor> = processors.iter().map(Processor::tell).collect();
+    for (host, number) in hosts.iter().zip(numbers) {
+        told[number as usize].hosts.push(host.host.clone());
+    }
+    told
 }
 
 impl Processor {

@@ -85,6 +85,9 @@ pub fn handling_words(handling: InstanceHandling) -> &'static str {
     }
 }
 
+/// What heads the table of processors.
+const PROCESSORS: &str = "Processors that keep guests apart";
+
 /// One line that says what the rollout amounts to.
 pub fn headline(rollout: &Rollout) -> String {
     let moves: usize = rollout.hosts.iter().map(|host| host.moves.len()).sum();
@@ -143,6 +146,7 @@ fn overview(rollout: &Rollout, style: Style) -> String {
         "Instances that stay on a host that is rebooted",
         &stays_table(&rollout.stays).render(2, |heading| style.dim(heading)),
     );
+    section(&mut out, PROCESSORS, &processors_table(rollout).render(2, |heading| style.dim(heading)));
     section(&mut out, "Notes", &notes(&rollout.notes, style));
     out
 }
@@ -230,6 +234,37 @@ fn stays_table<'a>(stays: impl IntoIterator<Item = &'a PlannedStay>) -> Table {
     table
 }
 
+/// What the rollout tells of processors, which decides where a run lets guests go.
+fn processors_table(rollout: &Rollout) -> Table {
+    /// Hosts that are named.
+    const NAMED: usize = 3;
+    let mut table = Table::new(&[
+        ("", Lean::Right),
+        ("hosts", Lean::Left),
+        ("processor", Lean::Left),
+        ("guests get", Lean::Left),
+        ("instructions that guests use", Lean::Left),
+    ]);
+    for told in &rollout.processors {
+        let named: Vec<&str> = told.hosts.iter().take(NAMED).map(HostName::as_str).collect();
+        let more = if told.hosts.len() > NAMED { ", …" } else { "" };
+        let made = told.vendor.iter().chain(&told.architecture).map(String::as_str).collect::<Vec<_>>().join(" ");
+        let guests = match (told.host_model, told.given.is_empty()) {
+            (true, _) => "the host's own".to_owned(),
+            (false, false) => told.given.join(", "),
+            (false, true) => "not known".to_owned(),
+        };
+        table.row([
+            told.hosts.len().to_string(),
+            format!("{}{more}", named.join(", ")),
+            if made.is_empty() { "not known".to_owned() } else { made },
+            guests,
+            told.instructions.join(" "),
+        ]);
+    }
+    table
+}
+
 fn host_text(host: &PlannedHost, stays: &[PlannedStay], style: Style) -> String {
     let mut out = String::new();
     let zone = host.zone.as_ref().map(|zone| format!(", zone {zone}")).unwrap_or_default();
@@ -296,6 +331,7 @@ pub fn markdown(rollout: &Rollout) -> String {
         ("Hosts in order", hosts_table(rollout)),
         ("Left alone", skipped_table(rollout)),
         ("Instances that stay on a host that is rebooted", stays_table(&rollout.stays)),
+        (PROCESSORS, processors_table(rollout)),
     ] {
         if !table.is_empty() {
             let _ = write!(out, "\n## {title}\n\n{}", table.markdown());

@@ -59,6 +59,11 @@ impl<'a> Looks<'a> {
         })
     }
 
+    /// Whether some host's guests cannot go to some other host for its processor.
+    pub(super) fn has_unlike_processors(&self) -> bool {
+        self.distinct.iter().any(|home| self.distinct.iter().any(|target| processor(home, target).is_some()))
+    }
+
     /// What speaks against an instance that was started on a host of one look going to a host of another.
     pub(super) fn objection(&self, instance: &Instance, home: usize, target: usize) -> Option<String> {
         // Without metadata only processors count, and nothing speaks against one that is the same.

@@ -11,6 +11,7 @@ mod looks;
 mod numa;
 mod parts;
 mod priority;
+mod processors;
 mod replay;
 mod timeline;
 

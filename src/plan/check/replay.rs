@@ -33,6 +33,9 @@ pub(super) fn replay(rollout: &Rollout, ground: &Ground<'_>) -> Findings {
     for mismatch in &ground.mismatches {
         books.say(mismatch.clone());
     }
+    for mismatch in super::processors::mismatches(rollout, ground) {
+        books.say(mismatch);
+    }
     if ground.mismatches.is_empty() {
         let timeline = Timeline::of(rollout, ground);
         for (time, instant) in timeline.instants {

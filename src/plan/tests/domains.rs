@@ -1,7 +1,7 @@
 //! Where instances may go at all: aggregates as Nova's filters read them, and processors.
 
 use super::*;
-use crate::model::{HostName, Region};
+use crate::model::{Cpu, DomainCapabilities, Host, HostFacts, HostName, Instance, Region};
 use crate::plan::fixture::{Fixture, flavor, processor};
 use crate::plan::placement::{Mover, Occupancy, Rules, choose_target};
 
@@ -28,7 +28,7 @@ fn sent_to_b(case: &Case, rollout: &Rollout) -> String {
 }
 
 /// `a` with one instance, `b` that would fit best and is not to be used, `c`.
-fn three(change: impl FnOnce(&mut crate::model::Instance)) -> Fixture {
+fn three(change: impl FnOnce(&mut Instance)) -> Fixture {
     Fixture::new().host("a", "z", 64).instance(1, "a", 10).with_instance(change).host("b", "z", 12).host("c", "z", 64)
 }
 
@@ -67,7 +67,7 @@ fn extra_specs_that_no_aggregate_answers_and_those_of_other_scopes_restrict_noth
 
 #[test]
 fn aggregates_for_images_take_only_those_and_the_checker_knows() {
-    let linux = |instance: &mut crate::model::Instance| drop(instance.image.insert("os_distro".into(), "linux".into()));
+    let linux = |instance: &mut Instance| drop(instance.image.insert("os_distro".into(), "linux".into()));
     let case = emptying_a(three(linux).aggregate("licensed", "os_distro", "windows", &["b"]).0);
     let rollout = case.planned();
     assert_eq!(moves(&rollout), ["vm1 > c"]);
@@ -110,8 +110,8 @@ fn a_guest_goes_only_to_processors_that_have_its_instructions_and_the_checker_kn
 
 #[test]
 fn a_guest_never_goes_to_another_makers_processor_and_the_checker_knows() {
-    let amd = |host: &mut crate::model::Host| {
-        let cpu = crate::model::Cpu { vendor: "AuthenticAMD".to_owned(), ..crate::model::Cpu::default() };
+    let amd = |host: &mut Host| {
+        let cpu = Cpu { vendor: "AuthenticAMD".to_owned(), ..Cpu::default() };
         host.facts.cpu = Some(cpu);
     };
     let fixture = Fixture::new().host("a", "z", 64).with_host(processor(&["avx"])).instance(1, "a", 10);
@@ -122,25 +122,30 @@ fn a_guest_never_goes_to_another_makers_processor_and_the_checker_knows() {
     assert!(sent_to_b(&case, &rollout).contains("whose processor is another than the guest's"));
 }
 
-#[test]
-fn guests_of_a_named_model_go_where_libvirt_can_give_it() {
-    let with = |models: &[&str]| {
-        let can = crate::model::DomainCapabilities {
-            models: models.iter().map(|model| (*model).to_owned()).collect(),
-            ..crate::model::DomainCapabilities::default()
-        };
+/// `a` with an instance, `b` that would fit best, and `c`: their guests get one of two named models, of which libvirt on
+/// `b` offers one. `more` is what else there is to each host.
+fn named_models(more: impl Fn(&mut Host)) -> Case {
+    let offers = |models: &[&str]| {
+        let models = models.iter().map(|model| (*model).to_owned()).collect();
+        let can = DomainCapabilities { models, ..DomainCapabilities::default() };
         let option = |name: &str, value: &str| (name.to_owned(), vec![value.to_owned()]);
         let libvirt = [option("cpu_mode", "custom"), option("cpu_models", "Nehalem,Skylake-Server")].into();
-        move |host: &mut crate::model::Host| {
-            processor(&["avx"])(host);
+        let more = &more;
+        move |host: &mut Host| {
+            more(host);
             host.facts.domain_capabilities = Some(can);
             host.facts.nova_conf = Some([("libvirt".to_owned(), libvirt)].into());
         }
     };
     let both = ["Nehalem", "Skylake-Server"];
-    let fixture = Fixture::new().host("a", "z", 64).with_host(with(&both)).instance(1, "a", 10);
-    let fixture = fixture.host("b", "z", 12).with_host(with(&["Nehalem"])).host("c", "z", 64).with_host(with(&both));
-    let case = emptying_a(fixture.0);
+    let fixture = Fixture::new().host("a", "z", 64).with_host(offers(&both)).instance(1, "a", 10);
+    let fixture = fixture.host("b", "z", 12).with_host(offers(&["Nehalem"]));
+    emptying_a(fixture.host("c", "z", 64).with_host(offers(&both)).0)
+}
+
+#[test]
+fn guests_of_a_named_model_go_where_libvirt_can_give_it() {
+    let case = named_models(|host| processor(&["avx"])(host));
     let rollout = case.planned();
     assert_eq!(moves(&rollout), ["vm1 > c"]);
     assert!(sent_to_b(&case, &rollout).contains("whose processor lacks Skylake-Server"));
@@ -148,8 +153,8 @@ fn guests_of_a_named_model_go_where_libvirt_can_give_it() {
 
 #[test]
 fn a_rule_that_an_instances_own_host_breaks_is_not_in_force_for_it_and_a_note_says_so() {
-    let image = |instance: &mut crate::model::Instance| drop(instance.image.insert("os_distro".into(), "linux".into()));
-    let none = |_: &mut crate::model::Instance| ();
+    let image = |instance: &mut Instance| drop(instance.image.insert("os_distro".into(), "linux".into()));
+    let none = |_: &mut Instance| ();
     let all = ["a", "b", "c"];
     let cases = [
         ("filter_tenant_id", three(none).aggregate("theirs", "filter_tenant_id_7", "q", &all)),
@@ -175,29 +180,15 @@ fn a_rule_that_an_instances_own_host_breaks_is_not_in_force_for_it_and_a_note_sa
 
 #[test]
 fn named_models_are_compared_where_nothing_else_of_the_processors_is_known() {
-    let with = |models: &[&str]| {
-        let models = models.iter().map(|model| (*model).to_owned()).collect();
-        let can = crate::model::DomainCapabilities { models, ..crate::model::DomainCapabilities::default() };
-        let option = |name: &str, value: &str| (name.to_owned(), vec![value.to_owned()]);
-        let libvirt = [option("cpu_mode", "custom"), option("cpu_models", "Nehalem,Skylake-Server")].into();
-        move |host: &mut crate::model::Host| {
-            host.facts.domain_capabilities = Some(can);
-            host.facts.nova_conf = Some([("libvirt".to_owned(), libvirt)].into());
-        }
-    };
-    let both = ["Nehalem", "Skylake-Server"];
-    let fixture = Fixture::new().host("a", "z", 64).with_host(with(&both)).instance(1, "a", 10);
-    let fixture = fixture.host("b", "z", 12).with_host(with(&["Nehalem"])).host("c", "z", 64).with_host(with(&both));
-    let case = emptying_a(fixture.0);
+    let case = named_models(|_| ());
     let rollout = case.planned();
     assert_eq!(moves(&rollout), ["vm1 > c"]);
     let unseen = without_c(&Region { hosts: stripped(&case.region), ..case.region.clone() }, &rollout);
     assert_eq!(unseen, Err("only c would take it, to be avoided for the moment".to_owned()));
 }
 
-fn stripped(region: &Region) -> Vec<crate::model::Host> {
-    let bare =
-        |host: &crate::model::Host| crate::model::Host { facts: crate::model::HostFacts::default(), ..host.clone() };
+fn stripped(region: &Region) -> Vec<Host> {
+    let bare = |host: &Host| Host { facts: HostFacts::default(), ..host.clone() };
     region.hosts.iter().map(bare).collect()
 }
 
@@ -230,7 +221,7 @@ fn a_run_that_sees_no_facts_knows_processors_from_the_rollout() {
     assert_eq!(without_c(&older.region, &read), only_c, "a rehearsal sees the facts as well");
     // A host that the plan did not see is not ruled out.
     let mut strange = unseen(&older.region);
-    strange.hosts.push(crate::model::Host { host: host("d"), ..strange.hosts[1].clone() });
+    strange.hosts.push(Host { host: host("d"), ..strange.hosts[1].clone() });
     let joined = Rollout { targets: vec![host("b"), host("d")], ..rollout };
     assert_eq!(without_c(&strange, &joined), Ok(host("d")));
     // Processors that keep no guest from any host are not worth writing down.
@@ -248,6 +239,57 @@ fn a_rollout_tells_of_a_few_processors_and_not_of_each_host() {
     let rollout = Case::of(fixture.host("unseen", "z", 64).0).planned();
     let told: Vec<_> = rollout.processors.iter().map(|told| (told.instructions.join(" "), told.hosts.len())).collect();
     assert_eq!(told, [("avx".to_owned(), 20), ("avx avx2".to_owned(), 20)]);
+}
+
+#[test]
+fn the_checker_knows_when_a_rollout_tells_the_wrong_processors() {
+    let fixture = Fixture::new().host("a", "z", 64).with_host(processor(&["avx", "avx2"])).instance(1, "a", 10);
+    let fixture = fixture.host("b", "z", 12).with_host(processor(&["avx"]));
+    let case = emptying_a(fixture.host("c", "z", 64).with_host(processor(&["avx", "avx2"])).0);
+    let rollout = case.planned();
+    let found = |change: &dyn Fn(&mut Vec<PlannedProcessor>)| {
+        let mut broken = rollout.clone();
+        change(&mut broken.processors);
+        check(&broken, &case.region).violations
+    };
+    let another = ["the rollout tells another processor of b than the region"];
+    assert_eq!(found(&|told| told[0].instructions.push("avx2".to_owned())), another);
+    assert_eq!(found(&|told| told[0].vendor = Some("AuthenticAMD".to_owned())), another);
+    assert_eq!(found(&|told| told[0].architecture = Some("aarch64".to_owned())), another);
+    assert_eq!(found(&|told| told[0].host_model = false), another);
+    assert_eq!(found(&|told| told[0].given.push("Nehalem".to_owned())), another);
+    assert_eq!(found(&|told| told[0].models = Some(Vec::new())), another);
+    assert_eq!(found(&|told| drop(told.remove(0))), ["the rollout does not tell the processor of b"]);
+    assert_eq!(
+        found(&|told| told[1].hosts.push(host("b"))).first().map(String::as_str),
+        Some("the rollout tells of b what processor it has twice")
+    );
+    assert_eq!(found(&Vec::clear), ["the rollout does not tell the hosts' processors, which keep guests apart"]);
+    let unseen = Region { hosts: stripped(&case.region), ..case.region.clone() };
+    assert_eq!(check(&rollout, &unseen).violations, Vec::<String>::new(), "a run's own snapshot knows no processors");
+    let named = named_models(|_| ());
+    let mut broken = named.planned();
+    broken.processors[0].given.clear();
+    assert!(check(&broken, &named.region).violations[0].starts_with("the rollout tells another processor of"));
+}
+
+#[test]
+fn processors_that_differ_are_named_host_by_host() {
+    let case = |flags: &[&str]| {
+        let fixture = Fixture::new().host("a", "z", 64).with_host(processor(&["avx", "avx2"])).instance(1, "a", 10);
+        let fixture = fixture.host("b", "z", 12).with_host(processor(flags));
+        emptying_a(fixture.host("c", "z", 64).with_host(processor(&["avx", "avx2"])).0)
+    };
+    let (old, new) = (case(&["avx"]), case(&["avx", "fma"]));
+    let named = |diff: &Diff| {
+        let ours = diff.differences.iter().filter(|one| one.kind == DifferenceKind::Processor);
+        ours.map(|one| (one.host.clone().unwrap(), one.weight)).collect::<Vec<_>>()
+    };
+    assert_eq!(named(&diff(&old.planned(), &new.planned())), [(host("b"), Weight::Adapts)]);
+    assert_eq!(named(&diff_region(&old.planned(), &new.region)), [(host("b"), Weight::Adapts)]);
+    assert_eq!(named(&diff_region(&old.planned(), &old.region)), []);
+    let unseen = Region { hosts: stripped(&new.region), ..new.region.clone() };
+    assert_eq!(named(&diff_region(&old.planned(), &unseen)), []);
 }
 
 #[test]
