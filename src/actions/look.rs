@@ -3,7 +3,8 @@
 use super::{StepContext, StepError};
 use crate::cloud::{Allocation, CloudError, ComputeService, Migration, MigrationsQuery, Server, ServersQuery};
 use crate::model::{HostIdentity, HostName, Mark, RunId, Service, ServiceStatus};
-use crate::run::event::FaultScope;
+use crate::plan::placement::Held;
+use crate::run::event::{FaultScope, LeavingInstance};
 
 /// The service that Nova lists for a host, freshly; `None` when it lists none.
 pub(super) async fn listed_service(cx: &StepContext<'_>, host: &HostName) -> Result<Option<ComputeService>, StepError> {
@@ -24,10 +25,9 @@ pub(super) async fn service_of(cx: &StepContext<'_>, host: &HostName) -> Result<
     Ok(service)
 }
 
-/// What Placement has allocated on the host, by consumer; fails when no provider is found, because then nothing is
-/// known of it.
-pub(super) async fn allocations_on(cx: &StepContext<'_>) -> Result<Vec<Allocation>, StepError> {
-    let host = &cx.host.host;
+/// What Placement has allocated on a host, by consumer; fails when no provider is found, because then nothing is known
+/// of it.
+pub(super) async fn allocations_on(cx: &StepContext<'_>, host: &HostName) -> Result<Vec<Allocation>, StepError> {
     let failed = |error: CloudError| {
         StepError::cloud(format!("could not read what Placement has allocated on {host}"), error).of_host()
     };
@@ -44,6 +44,22 @@ pub(super) async fn allocations_on(cx: &StepContext<'_>) -> Result<Vec<Allocatio
         return Err(StepError::permanent(FaultScope::Host, what));
     };
     cx.cloud.allocations(&provider.id).await.map_err(failed)
+}
+
+/// Everything that holds room on a host that did not take `leaving`; its group's members are told as such. `None` when
+/// it cannot be seen: then nothing is learned, and nothing else is lost.
+pub(crate) async fn held_on(cx: &StepContext<'_>, host: &HostName, leaving: &LeavingInstance) -> Option<Vec<Held>> {
+    let allocations = allocations_on(cx, host).await.ok()?;
+    let groups = match &leaving.group {
+        Some(_) => cx.cloud.groups_of(&[leaving.id]).await.ok()?,
+        None => Vec::new(),
+    };
+    let group_of = |id| groups.iter().find(|group| group.members.contains(&id)).map(|group| group.group.id.clone());
+    let held = allocations.into_iter().filter_map(|held| {
+        let id = held.consumer.parse().ok()?;
+        Some(Held { id, resources: held.resources, group: group_of(id) })
+    });
+    Some(held.collect())
 }
 
 /// Instances that Nova places on the host, of all projects.

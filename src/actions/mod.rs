@@ -30,6 +30,7 @@ use async_trait::async_trait;
 
 pub use context::{HostMemory, Progress, ProgressKind, ProgressSink, StepContext};
 pub use error::{ErrorClass, StepError};
+pub(crate) use look::held_on;
 pub use registry::for_step;
 
 use crate::cloud::Accepted;

@@ -12,7 +12,7 @@ pub(super) async fn prove(cx: &StepContext<'_>, fenced: bool) -> Result<Quiet, S
     let host = &cx.host.host;
     let nova: Vec<_> = instances_on(cx).await?.into_iter().map(|s| (s.id, s.status, s.task_state)).collect();
     let migrating: Vec<_> = migrations_at(cx).await?.into_iter().map(|record| record.instance).collect();
-    let allocations: Vec<_> = allocations_on(cx).await?.into_iter().map(|held| held.consumer).collect();
+    let allocations: Vec<_> = allocations_on(cx, &cx.host.host).await?.into_iter().map(|held| held.consumer).collect();
     let domains = cx.shell.domains(host).await;
     let domains = domains.map_err(|error| {
         let mut failure = StepError::host(format!("could not list the domains on {host}"), error);

@@ -148,7 +148,7 @@ fn resolved(cx: &StepContext<'_>, found: Found) -> StepOutput {
 
 /// What each instance has allocated on the host: what a target must have, where a flavor may count otherwise.
 async fn resources_on(cx: &StepContext<'_>) -> Result<BTreeMap<InstanceId, Resources>, StepError> {
-    let held = allocations_on(cx).await?.into_iter();
+    let held = allocations_on(cx, &cx.host.host).await?.into_iter();
     Ok(held.filter_map(|held| Some((held.consumer.parse().ok()?, held.resources))).collect())
 }
 

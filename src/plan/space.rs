@@ -149,11 +149,6 @@ impl Space {
         Self { layout, slots, free, targets, empty_targets }
     }
 
-    /// The numbers behind the names.
-    pub(super) fn layout(&self) -> &Layout {
-        &self.layout
-    }
-
     /// One host.
     pub(super) fn slot(&self, host: u32) -> &Slot {
         &self.slots[host as usize]
@@ -347,28 +342,20 @@ impl<'a> Trial<'a> {
         slot.take(need);
     }
 
-    /// The best host among `candidates`: what a soft group policy likes, then one that is in use (empty ones can
-    /// mirror a whole host), then the one with least left of the tight class, then the first by name. Otherwise the
-    /// nearest miss.
-    pub(super) fn best_fit(&self, candidates: impl Iterator<Item = u32>, need: &Need<'_>) -> Result<u32, Barrier> {
-        let layout = self.space.layout();
-        let tight = layout.domains()[layout.domain_of(need.from) as usize].tight;
-        let mut best: Option<((u32, bool, i64, u32), u32)> = None;
-        let mut nearest = Barrier::NotTarget;
-        for host in candidates {
-            match self.admits(host, need) {
-                Ok(()) => {
-                    let slot = self.slot(host);
-                    let left = slot.free.get(tight).copied().unwrap_or(0);
-                    let rank = (self.space.dislike(slot, need.group), slot.is_empty(), left, host);
-                    if best.as_ref().is_none_or(|(known, _)| rank < *known) {
-                        best = Some((rank, host));
-                    }
-                }
-                Err(barrier) => nearest = nearer(nearest, barrier),
-            }
+    /// Takes back what [`Self::take`] put there.
+    pub(super) fn give(&mut self, host: u32, need: &Need<'_>) {
+        let Some(slot) = self.changed.get_mut(&host) else { return };
+        slot.give(need);
+        if slot.is_empty()
+            && let Some(filled) = self.filled.get_mut(&self.space.layout.zone_of(host))
+        {
+            *filled = filled.saturating_sub(1);
         }
-        best.map(|(_, host)| host).ok_or(nearest)
+    }
+
+    /// How much the policy of its soft group dislikes one more on `host`; 0 is best.
+    pub(super) fn dislike(&self, host: u32, group: Option<u32>) -> u32 {
+        self.space.dislike(self.slot(host), group)
     }
 }
 

@@ -1,8 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::*;
+use crate::actions::Progress;
 use crate::cloud::{Compute as _, Placement as _, ServersQuery};
 use crate::host::HostShell as _;
 use crate::model::{
@@ -11,7 +13,7 @@ use crate::model::{
 };
 use crate::plan::synthetic::{self, Recipe};
 use crate::plan::{Experience, PlanInput, Rollout, Scope, plan};
-use crate::run::RunError;
+use crate::run::{DriveSettings, Engine, Event, Observer, Ports, RunError, RunState, Runner};
 use crate::sim::faults::{Chances, Churn, Faults, HostFault, HostRule};
 use crate::sim::{SimCloud, SimRegion, SimShell};
 
@@ -26,7 +28,11 @@ fn policy() -> Policy {
 /// Hosts with machines of their own in one zone, a quarter of them empty.
 fn region(hosts: usize) -> Region {
     let recipe = Recipe { hosts, zones: 1, utilisation: 0.3, empty: 0.25, ..Recipe::default() };
-    let mut region = synthetic::region(&recipe, 5);
+    with_machines(synthetic::region(&recipe, 5))
+}
+
+/// Gives hosts machines of their own.
+fn with_machines(mut region: Region) -> Region {
     for host in &mut region.hosts {
         host.identity = HostIdentity {
             machine_id: Some(format!("machine-{}", host.host)),
@@ -186,6 +192,62 @@ fn what_the_engine_refuses_in_earnest_it_refuses_in_a_rehearsal() {
     let refused = rehearse(&order(&rollout, &region, &Level::None.conditions()), &|| {}).unwrap_err();
     let RehearsalError::Run { source: RunError::ForeignMark { run, .. }, .. } = refused else { panic!("{refused:?}") };
     assert_eq!(run, other);
+}
+
+/// Holds the state against a count of everything after each event.
+struct Auditor(usize);
+
+impl Observer for Auditor {
+    fn event(&mut self, state: &RunState, _event: &Event) {
+        // Events that are committed together are shown together, each with all of them applied.
+        state.assert_counted_right();
+        self.0 += 1;
+    }
+
+    fn progress(&mut self, _state: &RunState, _progress: &Progress) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_each_event_of_a_run_the_index_is_what_a_count_of_everything_finds() {
+    let snapshot = region(12);
+    let rollout = planned(&snapshot, &policy());
+    let share = percent(100.0);
+    let tenants = Churn { created_per_day: share, deleted_per_day: share };
+    let faults = Faults { tenants, ..Level::Harsh.conditions().faults };
+    let pace = pace::pace_of(&rollout, percent(50.0));
+    let simulated = SimRegion::new(stage::world_of(&snapshot, &rollout, 9, &pace, &faults), 1.0);
+    let engine = Engine {
+        ports: Ports {
+            cloud: Arc::new(SimCloud::new(Arc::clone(&simulated))),
+            shell: Arc::new(SimShell::new(Arc::clone(&simulated))),
+            clock: Arc::new(simulated.clock()),
+        },
+        journal: Arc::new(journal::Operator::patient_until(jiff::Timestamp::MAX, simulated.clock())),
+        runner: Runner { host: "test".to_owned(), pid: 0, version: "0".to_owned() },
+        settings: DriveSettings::default(),
+        take_over: false,
+    };
+    let (_steer, steered) = tokio::sync::mpsc::channel(1);
+    let mut auditor = Auditor(0);
+    let rollout = Arc::new(stage::rollout_for(&rollout));
+    let run = RunId::new(uuid::Uuid::from_u128(1));
+    engine.rehearse(run, rollout, &snapshot, steered, &mut auditor).await.unwrap();
+    assert!(auditor.0 > 500, "{}", auditor.0);
+}
+
+#[test]
+fn tenants_who_fill_fresh_hosts_cost_time_and_no_host() {
+    let recipe = Recipe { hosts: 30, zones: 1, utilisation: 0.8, ..Recipe::default() };
+    let region = with_machines(synthetic::region(&recipe, 5));
+    let rollout = planned(&region, &Policy { settle: Span::seconds(0), ..Policy::default() });
+    let share = percent(20.0);
+    let tenants = Churn { created_per_day: share, deleted_per_day: share };
+    let conditions = with(Faults { tenants, ..Faults::default() });
+    let order = Order { runs: 4, threads: 2, ..order(&rollout, &region, &conditions) };
+    for run in rehearse(&order, &|| {}).unwrap().run {
+        assert_eq!((run.outcome, run.hosts.done, run.lost_guests), (End::Done, 30, 0), "{run:?}");
+        assert!(run.moves.failed > 0, "nobody was in the way: {run:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -175,6 +175,7 @@ impl History {
                 self.host(host).stops.push((event.at, reason.clone()));
             }
             EventKind::StepIntended { .. }
+            | EventKind::TargetSeen { .. }
             | EventKind::HostReleased { .. }
             | EventKind::HostRetried { .. }
             | EventKind::GateReached { .. }

@@ -149,6 +149,10 @@ pub fn sentence(event: &EventKind, names: &InstanceNames) -> Sentence {
             about_host(host, Weight::Bad, format!("quarantined: {reason}"))
         }
         EventKind::HostSkipped { host, reason } => about_host(host, Weight::Bad, format!("skipped: {reason}")),
+        EventKind::TargetSeen { host, came, gone } => {
+            let (came, gone) = (count(came.len(), "instance"), count(gone.len(), "instance"));
+            about_host(host, Weight::Normal, format!("looked at again: {came} came by others' doing, {gone} left"))
+        }
         EventKind::HostReleased { host } => about_host(host, Weight::Normal, "given back as it was".to_owned()),
         EventKind::HostRetried { host } => about_host(host, Weight::Normal, "to be tried again".to_owned()),
         EventKind::GateReached { gate, opens_at } => {

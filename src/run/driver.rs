@@ -291,6 +291,13 @@ impl Driver<'_> {
                 let _ = recorded.send(());
                 Ok(())
             }
+            News::Seen(host, held) => {
+                let (came, gone) = self.state.occupancy().differences(&host, held);
+                if came.is_empty() && gone.is_empty() {
+                    return Ok(());
+                }
+                self.commit(vec![EventKind::TargetSeen { host, came, gone }]).await
+            }
             News::Ended(step, result) => {
                 let event = match result {
                     Ok(output) => EventKind::StepSucceeded { step, output },

@@ -10,6 +10,7 @@ use crate::model::{
     Digest, GroupId, HostName, InstanceHandling, InstanceId, InstanceStatus, Limits, Package, ProjectId, RequestId,
     Resources, RunId, Service, StepId,
 };
+use crate::plan::placement::Held;
 use crate::remedy::Verdict;
 
 /// Something that happened in a run.
@@ -44,6 +45,7 @@ impl EventKind {
             Self::StepIntended { .. } => "step-intended",
             Self::StepSucceeded { .. } => "step-succeeded",
             Self::StepFailed { .. } => "step-failed",
+            Self::TargetSeen { .. } => "target-seen",
             Self::HostQuarantined { .. } => "host-quarantined",
             Self::HostSkipped { .. } => "host-skipped",
             Self::HostReleased { .. } => "host-released",
@@ -113,6 +115,16 @@ pub enum EventKind {
         /// When it is tried again; never when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_at: Option<Timestamp>,
+    },
+    /// A target that did not take a move was looked at, and is not as the run thought.
+    TargetSeen {
+        /// Which.
+        host: HostName,
+        /// What holds room there that the run did not know of.
+        came: Vec<Held>,
+        /// Instances that hold none there any more.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        gone: Vec<InstanceId>,
     },
     /// A host stops where it is.
     HostQuarantined {

@@ -69,6 +69,8 @@ pub struct StepState {
     pub intended: Option<Timestamp>,
     /// Failures that were the control plane's, or that sent the host back to be resolved: neither counts as an attempt.
     pub excused: u32,
+    /// For a move: attempts for which the target had no room after all, by others' doing. They count against nobody.
+    pub crowded_out: u32,
 }
 
 /// How a step stands.
@@ -122,6 +124,7 @@ impl StepState {
             intent: None,
             intended: None,
             excused: 0,
+            crowded_out: 0,
         }
     }
 

@@ -6,6 +6,7 @@ use super::host::HostPhase;
 use super::state::RunState;
 use crate::model::{HostName, Limits, ZoneName};
 use crate::plan::PlannedHost;
+use crate::plan::placement::Busy;
 
 /// Hosts out of service and migrations in flight.
 #[derive(Debug, Clone, Default)]
@@ -115,11 +116,6 @@ impl InUse {
         self.migrations >= limits.migrations
     }
 
-    /// Whether no further migration may go to `host`.
-    pub(super) fn is_full_target(&self, host: &HostName, limits: &Limits) -> bool {
-        count(&self.targets, host) >= limits.migrations_per_target
-    }
-
     /// Whether no further host may be begun anywhere.
     pub(super) fn region_is_full(&self, limits: &Limits, region_size: usize) -> bool {
         self.hosts >= limits.hosts.of(region_size)
@@ -179,10 +175,9 @@ impl InUse {
         Ok(())
     }
 
-    /// Hosts that no further migration may go to.
-    pub(super) fn full_targets<'a>(&'a self, limits: &Limits) -> impl Iterator<Item = &'a HostName> {
-        let limit = limits.migrations_per_target;
-        self.targets.iter().filter(move |(_, count)| **count >= limit).map(|(host, _)| host)
+    /// Targets by the migrations that go to them, and how many are enough.
+    pub(super) fn busy(&self, limits: &Limits) -> Busy<'_> {
+        Busy { moves: &self.targets, most: limits.migrations_per_target }
     }
 }
 

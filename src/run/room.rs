@@ -1,102 +1,176 @@
 //! Room for moves, asked of the placement function that the planner uses as well. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::LeavingInstance;
 use super::host::{HostPhase, HostState, StepState, StepStatus};
 use super::limits::{InUse, Reached};
 use super::schedule::Wait;
-use super::state::RunState;
+use super::state::{Pulse, RunState};
 use crate::model::{HostName, InstanceId};
-use crate::plan::placement::{Choice, Mover, Occupancy, Refusal, Rules, choose_target, fits_all};
+use crate::plan::placement::{Choice, Draft, Mover, Refusal, Rules, choose_target, target_among, target_for};
 use crate::plan::{PlannedHost, PlannedMove};
 
-/// Where a ready move goes, and why not to the planned host.
-pub(super) fn target_of(
-    state: &RunState,
-    step: &StepState,
-    in_use: &InUse,
-) -> Result<(HostName, Option<String>), Wait> {
-    let from = &step.step.host;
-    let Some(leaving) = &step.leaving else {
-        return Err(Wait::Room(Refusal::UnknownHost { host: from.clone() }));
-    };
-    let limits = state.limits();
-    let preferred = planned_target(state, from, leaving.id).filter(|target| !step.avoid.contains(*target));
-    let is_full = |target: &HostName| in_use.is_full_target(target, limits);
-    if let Some(target) = preferred.filter(|target| is_full(target) && state.occupancy().is_target(target)) {
+/// Where a ready move goes, and why not to the planned host; `None` when it waits. Most that are asked wait, and nobody
+/// reads why: that is for [`why_waiting`].
+pub(super) fn target_of(state: &RunState, step: &StepState, in_use: &InUse) -> Option<(HostName, Option<String>)> {
+    let leaving = step.leaving.as_ref()?;
+    let busy = in_use.busy(state.limits());
+    let preferred = preferred(state, step, leaving);
+    if preferred.is_some_and(|target| busy.is_full(target) && state.occupancy().is_target(target)) {
         // Its turn comes; going elsewhere would take the room that is planned for others.
-        return Err(Wait::Limit(Reached::Target(target.clone(), limits.migrations_per_target)));
+        return None;
     }
-    let full: BTreeSet<HostName> = in_use.full_targets(limits).cloned().collect();
-    let mover = Mover { preferred: preferred.cloned(), ..mover(leaving, from) };
-    let avoid: BTreeSet<HostName> = full.union(&step.avoid).cloned().collect();
-    let chosen = choose(state, &mover, &avoid).or_else(|refusal| {
+    let mover = Mover { preferred: preferred.cloned(), ..mover(leaving, &step.step.host) };
+    let rules = Rules { busy, ..rules(state, &step.avoid) };
+    let chosen = choose(state, &mover, &rules).or_else(|| {
         // Targets that failed are tried again before the instance is given up: Nova's scheduler may have believed
         // in a drained host's old instances, for up to 120 s.
-        if step.avoid.is_empty() { Err(refusal) } else { choose(state, &mover, &full) }
+        let again = Rules { avoid: Rules::keeping(rules.headroom).avoid, ..rules };
+        if step.avoid.is_empty() { None } else { choose(state, &mover, &again) }
     });
-    match chosen {
-        Ok(Choice { host, instead }) => Ok((host, instead.map(|refusal| refusal.to_string()))),
-        Err(refusal) => match choose(state, &mover, &BTreeSet::new()) {
-            // There is room, on hosts that take no further migration at the moment.
-            Ok(Choice { host, .. }) if full.contains(&host) => {
-                Err(Wait::Limit(Reached::Target(host, limits.migrations_per_target)))
-            }
-            Ok(_) | Err(_) => Err(Wait::Room(refusal)),
-        },
+    chosen.map(|Choice { host, instead }| (host, instead.map(|refusal| refusal.to_string())))
+}
+
+/// Why a ready move has no target now.
+pub(super) fn why_waiting(state: &RunState, step: &StepState, in_use: &InUse) -> Wait {
+    let Some(leaving) = &step.leaving else {
+        return Wait::Room(Refusal::UnknownHost { host: step.step.host.clone() });
+    };
+    let (busy, limits) = (in_use.busy(state.limits()), state.limits());
+    let full = |host: HostName| Wait::Limit(Reached::Target(host, limits.migrations_per_target));
+    let preferred = preferred(state, step, leaving);
+    if let Some(target) = preferred.filter(|target| busy.is_full(target) && state.occupancy().is_target(target)) {
+        return full(target.clone());
+    }
+    let mover = Mover { preferred: preferred.cloned(), ..mover(leaving, &step.step.host) };
+    let rules = Rules::keeping(&state.rollout().policy.headroom);
+    match choose_target(state.occupancy(), &mover, &rules) {
+        // There is room, on hosts that take no further migration at the moment.
+        Ok(Choice { host, .. }) => full(host),
+        Err(refusal) => Wait::Room(refusal),
     }
 }
 
-/// Whether a waiting host's instances have room, beside those of hosts that are begun and still to be emptied.
-pub(super) fn for_host(state: &RunState, planned: &PlannedHost) -> Result<(), Refusal> {
-    let mut movers: Vec<Mover> = Vec::new();
-    let headroom = &state.rollout().policy.headroom;
-    let domain = state.occupancy().domain_number(&planned.host);
-    // Hosts of other domains share no room with it, but for the empty hosts that a zone keeps.
-    let counts =
-        |other: &PlannedHost| headroom.per_zone.hosts > 0 || state.occupancy().domain_number(&other.host) == domain;
-    for (other, host) in state.index.in_phase(HostPhase::Active).filter_map(|place| state.at(place)) {
-        if counts(other) {
-            movers.extend(still_to_leave(other, host));
+fn rules<'a>(state: &'a RunState, avoid: &'a BTreeSet<HostName>) -> Rules<'a> {
+    Rules { avoid, ..Rules::keeping(&state.rollout().policy.headroom) }
+}
+
+/// The planned target, unless a move there failed.
+fn preferred<'a>(state: &'a RunState, step: &StepState, leaving: &LeavingInstance) -> Option<&'a HostName> {
+    planned_target(state, &step.step.host, leaving.id).filter(|target| !step.avoid.contains(*target))
+}
+
+/// Room for hosts that are to be begun, beside what those that are begun have still to empty. Hosts of one domain are
+/// asked about together: what is begun is booked once.
+pub(super) struct Outlook<'a> {
+    state: &'a RunState,
+    /// By domain, what is left of its room; `None` where what is begun has none already.
+    drafts: BTreeMap<Option<u32>, Option<Draft<'a>>>,
+}
+
+impl<'a> Outlook<'a> {
+    pub(super) fn of(state: &'a RunState) -> Self {
+        Self { state, drafts: BTreeMap::new() }
+    }
+
+    /// Whether a waiting host's instances have room.
+    pub(super) fn has_room(&mut self, planned: &PlannedHost) -> bool {
+        let state = self.state;
+        let movers = movers_of(state, planned);
+        if movers.is_empty() {
+            return true;
         }
+        let domain = shared_room(state, planned);
+        let draft = self.drafts.entry(domain).or_insert_with(|| {
+            let mut draft = Draft::over(state.occupancy(), Rules::keeping(&state.rollout().policy.headroom));
+            draft.book(&begun_movers(state, domain)).ok().map(|_| draft)
+        });
+        draft.as_mut().is_some_and(|draft| draft.has_room_for(&movers))
     }
-    for planned_move in planned.moves.iter().filter(|planned_move| !is_exception(state, planned_move)) {
-        movers.push(planned_mover(planned_move));
-    }
+}
+
+/// Why a waiting host's instances have no room, beside those of hosts that are begun and still to be emptied.
+pub(super) fn for_host(state: &RunState, planned: &PlannedHost) -> Result<(), Refusal> {
+    let movers = movers_of(state, planned);
     if movers.is_empty() {
         return Ok(());
     }
-    let rules = Rules::keeping(headroom);
-    fits_all(state.occupancy(), &movers, &rules).map(|_| ())
+    let mut draft = Draft::over(state.occupancy(), Rules::keeping(&state.rollout().policy.headroom));
+    draft.book(&begun_movers(state, shared_room(state, planned)))?;
+    draft.book(&movers).map(|_| ())
+}
+
+/// Whether a host can be emptied onto hosts that wait themselves, for want of any other: the way in which the first host of
+/// a domain is emptied where none is empty.
+pub(super) fn has_room_on_waiting_hosts(state: &RunState, planned: &PlannedHost) -> bool {
+    let mut occupancy = state.occupancy().clone();
+    for host in waiting_hosts(state, &planned.host).filter(|host| **host != planned.host) {
+        // A host outside the snapshot has no room that is known.
+        let _ = occupancy.admit(host);
+    }
+    let rules = Rules::keeping(&state.rollout().policy.headroom);
+    Draft::over(&occupancy, rules).has_room_for(&movers_of(state, planned))
+}
+
+/// Hosts of other domains share no room with it, but for the empty hosts that a zone keeps.
+fn shared_room(state: &RunState, planned: &PlannedHost) -> Option<u32> {
+    let keeps_empty = state.rollout().policy.headroom.per_zone.hosts > 0;
+    if keeps_empty { None } else { state.occupancy().domain_number(&planned.host) }
+}
+
+/// What a waiting host has to move to mitigated hosts.
+fn movers_of(state: &RunState, planned: &PlannedHost) -> Vec<Mover> {
+    planned.moves.iter().filter(|planned| !is_exception(state, planned)).map(planned_mover).collect()
+}
+
+/// What begun hosts of a domain have still to move, or of all domains.
+fn begun_movers(state: &RunState, domain: Option<u32>) -> Vec<Mover> {
+    let mut movers = Vec::new();
+    for (planned, host) in state.index.in_phase(HostPhase::Active).filter_map(|place| state.at(place)) {
+        if domain.is_none() || state.occupancy().domain_number(&planned.host) == domain {
+            movers.extend(still_to_leave(planned, host));
+        }
+    }
+    movers
 }
 
 /// The choice among hosts that are mitigated, and hosts that lend room while none of their domain is; where the plan
 /// has the instance go to a vulnerable host, because there is no other room, also among those that the plan may use so.
-fn choose(state: &RunState, mover: &Mover, avoid: &BTreeSet<HostName>) -> Result<Choice, Refusal> {
-    let rules = Rules { avoid, headroom: &state.rollout().policy.headroom };
+/// Where nothing else that is begun in the domain will bring room, an instance goes to a host that waits, and is moved once
+/// more when that one's turn comes: a host that is half empty would else stay so for good.
+fn choose(state: &RunState, mover: &Mover, rules: &Rules<'_>) -> Option<Choice> {
     let occupancy = state.occupancy();
-    // A target that failed is no preference any more, and yet says that the plan has no other room.
-    let planned = planned_target(state, &mover.from, mover.id);
-    let to_vulnerable = planned.is_some_and(|target| may_take_while_vulnerable(state, target));
-    match choose_target(occupancy, mover, &rules) {
-        Err(refusal) if to_vulnerable && !matches!(refusal, Refusal::GroupInFlight { .. }) => {
-            choose_target(&with_vulnerable(state), mover, &rules)
+    target_for(occupancy, mover, rules).or_else(|| {
+        // A target that failed is no preference any more, and yet says that the plan has no other room.
+        let planned = planned_target(state, &mover.from, mover.id);
+        let waiting = waiting_hosts(state, &mover.from);
+        if planned.is_some_and(|target| may_take_while_vulnerable(state, target)) {
+            target_among(occupancy, mover, rules, waiting.chain(&state.rollout().lenders))
+        } else if room_may_come(state, &mover.from) {
+            None
+        } else {
+            target_among(occupancy, mover, rules, waiting)
         }
-        chosen => chosen,
-    }
+    })
 }
 
-/// The occupancy with hosts that wait and hosts that lend room as further targets. Only a seed's few moves ask for it.
-fn with_vulnerable(state: &RunState) -> Occupancy {
-    let mut occupancy = state.occupancy().clone();
-    let waiting =
-        state.in_order().filter(|(_, host)| host.phase == HostPhase::Waiting).map(|(planned, _)| &planned.host);
-    for host in waiting.chain(&state.rollout().lenders) {
-        // A host outside the snapshot has no room that is known.
-        let _ = occupancy.admit(host);
-    }
-    occupancy
+/// Whether another begun host of the same domain comes on: it is a target when it is done.
+fn room_may_come(state: &RunState, from: &HostName) -> bool {
+    let domain = state.occupancy().domain_number(from);
+    let mut others = state.index.in_phase(HostPhase::Active).filter(|place| {
+        let host = state.rollout().hosts.get(*place).map(|planned| &planned.host);
+        host.is_some_and(|host| host != from && state.occupancy().domain_number(host) == domain)
+    });
+    others.any(|place| state.index.pulse(place).is_some_and(Pulse::comes_on))
+}
+
+/// Hosts of the same domain that are not begun.
+fn waiting_hosts<'a>(state: &'a RunState, from: &HostName) -> impl Iterator<Item = &'a HostName> {
+    let domain = state.occupancy().domain_number(from);
+    let waiting = state.index.in_phase(HostPhase::Waiting).filter_map(|place| state.at(place));
+    let waiting = waiting.map(|(planned, _)| &planned.host);
+    waiting.filter(move |host| state.occupancy().domain_number(host) == domain)
 }
 
 /// Whether the plan may use a host that is not mitigated: it is not begun, or lends room.
@@ -157,7 +231,7 @@ fn planned_mover(planned: &PlannedMove) -> Mover {
         pinned_zone: None,
         traits: Vec::new(),
         flavor: None,
-        image: std::collections::BTreeMap::new(),
+        image: BTreeMap::new(),
         preferred: Some(planned.to.clone()),
     }
 }

@@ -234,13 +234,20 @@ pub fn waiting(state: &RunState, now: Timestamp, most: usize) -> Vec<(String, Wa
 
 /// When a failed step is tried again; `None` when it is not.
 ///
-/// What the control plane did counts against nobody and is tried again for ever, at most a minute apart. A host that is
-/// not quiet is resolved again, a few times, further and further apart. Everything else that is transient has three
-/// attempts, a move five: its targets differ.
+/// What the control plane did counts against nobody and is tried again for ever, at most a minute apart; so is a move
+/// whose target turned out to be full, which is looked for elsewhere or waits for room. A host that is not quiet is
+/// resolved again, a few times, further and further apart. Everything else that is transient has three attempts; a move
+/// that its instance failed five, and one that its target failed eight, spread over four minutes: targets differ, and
+/// Nova's scheduler may believe for two minutes in instances that have left.
 pub fn retry_at(state: &RunState, step: &StepId, failure: &StepFailure, now: Timestamp) -> Option<Timestamp> {
     let step = state.step(step)?;
     let attempt = step.next_attempt().saturating_sub(1);
-    let counted = attempt.saturating_sub(step.excused);
+    if (failure.scope, failure.class) == (FaultScope::Target, ErrorClass::Transient)
+        && state.is_crowded_out(&step.step.id)
+    {
+        return Some(now + backoff(2, step.crowded_out, 60));
+    }
+    let counted = attempt.saturating_sub(step.excused + step.crowded_out);
     let (seconds, most) = match (failure.scope, failure.class) {
         (_, ErrorClass::Disquiet) => {
             let disturbances = state.hosts().get(&step.step.host).map_or(0, HostState::disturbances);
@@ -248,7 +255,7 @@ pub fn retry_at(state: &RunState, step: &StepId, failure: &StepFailure, now: Tim
         }
         (FaultScope::ControlPlane, _) => return Some(now + backoff(5, step.excused, 60)),
         (_, ErrorClass::Permanent | ErrorClass::NeedsOperator) => return None,
-        (FaultScope::Target, ErrorClass::Transient) => (2, 5),
+        (FaultScope::Target, ErrorClass::Transient) => (2, 8),
         (FaultScope::Instance, ErrorClass::Transient) => (5, 5),
         (FaultScope::Host, ErrorClass::Transient) => (10, 3),
     };
@@ -350,6 +357,15 @@ fn budget(state: &RunState) -> Option<Decision> {
     Some(Decision::Pause { cause: PauseCause::FailureBudget, reason })
 }
 
+fn start(step: &StepState, target: Option<HostName>, because: Option<String>) -> Decision {
+    Decision::Start { step: step.step.id.clone(), attempt: step.next_attempt(), target, because }
+}
+
+fn begin(planned: &PlannedHost) -> Decision {
+    let step = StepId::of(&planned.host, StepKind::Identify.name());
+    Decision::Start { step, attempt: 1, target: None, because: None }
+}
+
 /// The state at one time.
 struct View<'a> {
     state: &'a RunState,
@@ -378,7 +394,11 @@ impl View<'_> {
         let may_leave = |pulse: &Pulse| pulse.moving.len() < limits.migrations_per_source;
         let hosts = self.state.index.with_moves().filter(|place| self.state.index.pulse(*place).is_some_and(may_leave));
         let mut moves = hosts.flat_map(|place| self.ready(place, |pulse| &pulse.moves));
-        moves.find_map(|step| self.start(step).ok())
+        moves.find_map(|step| {
+            self.may_start(step).ok()?;
+            let (target, because) = room::target_of(self.state, step, self.state.index.in_use())?;
+            Some(start(step, Some(target), because))
+        })
     }
 
     /// Ready steps of one host.
@@ -390,21 +410,30 @@ impl View<'_> {
 
     /// The start of one ready step, or why it waits.
     fn start(&self, step: &StepState) -> Result<Decision, Wait> {
+        self.may_start(step)?;
+        if step.step.kind != StepKind::Move {
+            return Ok(start(step, None, None));
+        }
+        let in_use = self.state.index.in_use();
+        match room::target_of(self.state, step, in_use) {
+            Some((target, because)) => Ok(start(step, Some(target), because)),
+            None => Err(room::why_waiting(self.state, step, in_use)),
+        }
+    }
+
+    /// Whether a ready step may start, but for a target.
+    fn may_start(&self, step: &StepState) -> Result<(), Wait> {
         self.may_go_on(step)?;
         if let StepStatus::Retrying { at, .. } = step.status
             && at > self.now
         {
             return Err(Wait::Retry(at));
         }
-        let (target, because) = if step.step.kind == StepKind::Move {
+        if step.step.kind == StepKind::Move {
             let in_use = self.state.index.in_use();
             in_use.admits_source(&step.step.host, self.state.limits()).map_err(Wait::Limit)?;
-            let (target, because) = room::target_of(self.state, step, in_use)?;
-            (Some(target), because)
-        } else {
-            (None, None)
-        };
-        Ok(Decision::Start { step: step.step.id.clone(), attempt: step.next_attempt(), target, because })
+        }
+        Ok(())
     }
 
     /// Whether the run's status lets the step start.
@@ -468,6 +497,7 @@ impl View<'_> {
         if self.state.sick_since().is_some() || is_full() {
             return None;
         }
+        let mut outlook = room::Outlook::of(self.state);
         for place in index.next_of_each_zone(LOOKAHEAD) {
             let Some((planned, _)) = self.state.at(place) else { continue };
             // While no room appears, what found none finds none.
@@ -475,31 +505,25 @@ impl View<'_> {
             if refused.get(&place) == Some(&appeared) {
                 continue;
             }
-            match self.admit(planned) {
-                Ok(()) => {
-                    let step = StepId::of(&planned.host, StepKind::Identify.name());
-                    return Some(Decision::Start { step, attempt: 1, target: None, because: None });
-                }
-                Err(Wait::Room(_)) => {
-                    refused.insert(place, appeared);
-                }
-                Err(
-                    Wait::Limit(_)
-                    | Wait::Canary
-                    | Wait::Gate(_)
-                    | Wait::Window
-                    | Wait::Retry(_)
-                    | Wait::ControlPlane
-                    | Wait::Paused(_)
-                    | Wait::Stopping,
-                ) => {}
+            if self.admits(planned).is_err() {
+                continue;
             }
+            if outlook.has_room(planned) {
+                return Some(begin(planned));
+            }
+            refused.insert(place, appeared);
         }
         None
     }
 
     /// Whether a waiting host may be begun, or why it waits.
     fn admit(&self, planned: &PlannedHost) -> Result<(), Wait> {
+        self.admits(planned)?;
+        room::for_host(self.state, planned).map_err(Wait::Room)
+    }
+
+    /// Whether a waiting host may be begun, but for room.
+    fn admits(&self, planned: &PlannedHost) -> Result<(), Wait> {
         match self.state.status() {
             RunStatus::Running => {}
             RunStatus::Paused(_, reason) => return Err(Wait::Paused(reason.clone())),
@@ -518,8 +542,7 @@ impl View<'_> {
         if !windows::admit(&self.state.rollout().policy.windows, self.now, planned.finish_s - planned.start_s) {
             return Err(Wait::Window);
         }
-        self.state.index.in_use().admits_host(planned, self.state).map_err(Wait::Limit)?;
-        room::for_host(self.state, planned).map_err(Wait::Room)
+        self.state.index.in_use().admits_host(planned, self.state).map_err(Wait::Limit)
     }
 
     /// The end, when nothing is under way and nothing more can be begun.
@@ -575,6 +598,9 @@ impl View<'_> {
         let waiting = self.state.index.in_phase(HostPhase::Waiting).filter_map(|place| self.state.at(place));
         for (planned, _) in waiting {
             match self.admit(planned) {
+                Err(Wait::Room(_)) if room::has_room_on_waiting_hosts(self.state, planned) => {
+                    return Some(begin(planned));
+                }
                 Err(Wait::Room(refusal)) => {
                     let host = planned.host.clone();
                     return Some(Decision::Skip { host, reason: format!("no room for its instances: {refusal}") });

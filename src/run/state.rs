@@ -316,6 +316,24 @@ impl RunState {
         })
     }
 
+    /// Whether the target of a move under way has no room for it after all.
+    pub(super) fn is_crowded_out(&self, step: &StepId) -> bool {
+        let leaving = self.step(step).and_then(|step| step.leaving.as_ref());
+        leaving.is_some_and(|leaving| self.occupancy.is_crowded_out(leaving.id))
+    }
+
+    /// Holds what the fold keeps up to date against a count of everything.
+    #[cfg(test)]
+    pub(crate) fn assert_counted_right(&self) {
+        let mut counted = Index::of(&self.rollout.hosts);
+        for (place, planned) in self.rollout.hosts.iter().enumerate() {
+            let aggregates = self.aggregates_of(&planned.host);
+            counted.refresh(place, planned, &self.hosts[&planned.host], aggregates);
+        }
+        assert!(self.index.agrees_with(&counted), "event {}:\n{:?}\n{counted:?}", self.seq, self.index);
+        self.occupancy.assert_counted_right();
+    }
+
     /// Takes note of a host that an event has changed.
     fn refresh(&mut self, host: &HostName) {
         let place = self.planned.get(host).copied();

@@ -6,13 +6,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
-use super::event::{Intent, LeavingInstance, StepOutput};
+use super::event::{FaultScope, Intent, LeavingInstance, StepOutput};
 use crate::actions::{self, HostMemory, Probe, Progress, ProgressSink, StepContext, StepError};
 use crate::clock::Clock;
 use crate::cloud::{Accepted, Cloud};
 use crate::host::HostShell;
 use crate::model::{HostName, RunId, StepId};
 use crate::plan::Rollout;
+use crate::plan::placement::Held;
 use crate::workflow::StepKind;
 
 /// The ways to the world that steps use.
@@ -56,6 +57,8 @@ pub(super) struct StepTask {
 pub(super) enum News {
     /// The probe found something to do; the task goes on when the owner has recorded it.
     Intended(StepId, Intent, oneshot::Sender<()>),
+    /// A target did not take a move: what holds room there.
+    Seen(HostName, Vec<Held>),
     /// It ended.
     Ended(StepId, Result<StepOutput, StepError>),
 }
@@ -93,7 +96,7 @@ impl StepTask {
         progress: &dyn ProgressSink,
     ) -> Option<Result<StepOutput, StepError>> {
         let host = self.rollout.hosts.get(self.host)?;
-        let mut cx = StepContext {
+        let cx = StepContext {
             run: self.run,
             step: &self.step,
             attempt: self.attempt,
@@ -112,8 +115,17 @@ impl StepTask {
         if let Some(output) = self.known_in_a_dry_run() {
             return Some(Ok(output));
         }
+        let result = self.attempt(&cx, news).await?;
+        if result.as_ref().is_err_and(|error| error.scope == FaultScope::Target) {
+            self.look_at_target(&cx, news).await;
+        }
+        Some(result)
+    }
+
+    /// Probes, has the intent recorded, applies and verifies; `None` when the owner is gone.
+    async fn attempt(&self, cx: &StepContext<'_>, news: &mpsc::Sender<News>) -> Option<Result<StepOutput, StepError>> {
         let action = actions::for_step(self.kind);
-        let intent = match action.probe(&cx).await {
+        let intent = match action.probe(cx).await {
             Err(error) => return Some(Err(error)),
             Ok(Probe::Done(output)) => return Some(Ok(output)),
             Ok(Probe::InFlight(intent)) => {
@@ -121,27 +133,36 @@ impl StepTask {
                     self.record(news, &intent).await?;
                 }
                 return Some(match self.mode {
-                    Mode::Real => action.verify(&cx, &intent, &Accepted::default()).await,
+                    Mode::Real => action.verify(cx, &intent, &Accepted::default()).await,
                     Mode::Dry => Ok(Self::assumed(&intent)),
                 });
             }
             Ok(Probe::Needed(intent)) => intent,
         };
-        cx.intended = None;
+        let cx = &StepContext { intended: None, ..*cx };
         self.record(news, &intent).await?;
         if self.mode == Mode::Dry {
             // To resolve is to look: what it finds is what the dry run shows.
             return Some(if self.kind == StepKind::Resolve {
-                action.verify(&cx, &intent, &Accepted::default()).await
+                action.verify(cx, &intent, &Accepted::default()).await
             } else {
                 Ok(Self::assumed(&intent))
             });
         }
-        let accepted = match action.apply(&cx, &intent).await {
+        let accepted = match action.apply(cx, &intent).await {
             Err(error) => return Some(Err(error)),
             Ok(accepted) => accepted,
         };
-        Some(action.verify(&cx, &intent, &accepted).await)
+        Some(action.verify(cx, &intent, &accepted).await)
+    }
+
+    /// Looks at a target that did not take the instance, and tells: others may have come there.
+    async fn look_at_target(&self, cx: &StepContext<'_>, news: &mpsc::Sender<News>) {
+        let Some((leaving, target)) = cx.leaving else { return };
+        if let Some(held) = actions::held_on(cx, target, leaving).await {
+            // An owner that is gone has let go of the run; whoever resumes looks when it must.
+            let _ = news.send(News::Seen(target.clone(), held)).await;
+        }
     }
 
     /// Has the intent recorded; `None` when the owner is gone, so that nothing is done.

@@ -63,6 +63,7 @@ impl Lines {
             | EventKind::StepStarted { .. }
             | EventKind::StepSucceeded { .. }
             | EventKind::HostRetried { .. }
+            | EventKind::TargetSeen { .. }
             | EventKind::HostReleased { .. }
             | EventKind::GateReached { .. }
             | EventKind::GateOpened { .. }

@@ -4,6 +4,8 @@
 //! when a move starts, and books what it decides. Nothing here moves anything or knows the order of hosts.
 
 mod choose;
+mod draft;
+mod held;
 mod mover;
 mod occupancy;
 mod refusal;
@@ -12,6 +14,9 @@ mod tests;
 
 pub use super::kinds::Unfit;
 pub use choose::{choose_target, fits_all};
-pub use mover::{Choice, Mover, Rules};
+pub(crate) use choose::{target_among, target_for};
+pub use draft::Draft;
+pub use held::Held;
+pub use mover::{Busy, Choice, Mover, Rules};
 pub use occupancy::Occupancy;
 pub use refusal::Refusal;

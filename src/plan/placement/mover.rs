@@ -66,17 +66,49 @@ impl Mover {
 pub struct Rules<'a> {
     /// Targets that are not to be used for this one, for example because a move to them has just failed.
     pub avoid: &'a BTreeSet<HostName>,
+    /// Targets that take no further migration for the moment.
+    pub busy: Busy<'a>,
     /// Room that moves may not use up.
     pub headroom: &'a Headroom,
+}
+
+/// Targets that enough migrations go to.
+#[derive(Debug, Clone, Copy)]
+pub struct Busy<'a> {
+    /// By target, migrations under way to it.
+    pub moves: &'a BTreeMap<HostName, usize>,
+    /// How many are enough.
+    pub most: usize,
+}
+
+impl Default for Busy<'_> {
+    fn default() -> Self {
+        Self { moves: &NO_MOVES, most: usize::MAX }
+    }
+}
+
+impl Busy<'_> {
+    /// Whether no further migration goes to `host`.
+    pub fn is_full(&self, host: &HostName) -> bool {
+        !self.moves.is_empty() && self.moves.get(host).is_some_and(|moves| *moves >= self.most)
+    }
 }
 
 /// Hosts to avoid when there are none.
 static NOTHING: BTreeSet<HostName> = BTreeSet::new();
 
+/// Moves under way when there are none.
+static NO_MOVES: BTreeMap<HostName, usize> = BTreeMap::new();
+
 impl<'a> Rules<'a> {
     /// The policy's headroom, nothing to avoid.
     pub fn keeping(headroom: &'a Headroom) -> Self {
-        Self { avoid: &NOTHING, headroom }
+        Self { avoid: &NOTHING, busy: Busy::default(), headroom }
+    }
+
+    /// Whether a target is not to be used for the moment.
+    pub(super) fn bars(&self, host: &HostName) -> bool {
+        (!self.avoid.is_empty() && self.avoid.contains(host)) || self.busy.is_full(host)
     }
 
     /// Empty targets that each zone keeps.

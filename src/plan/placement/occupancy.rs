@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Refusal;
+use super::{Held, Refusal};
 use crate::model::{GroupId, HostName, Instance, InstanceId, Region, Resources};
 use crate::plan::PlannedProcessor;
 use crate::plan::census::Census;
 use crate::plan::kinds::Demand;
 use crate::plan::layout::Layout;
-use crate::plan::space::{Need, Space};
+use crate::plan::space::{Need, Slot, Space};
 
 /// What is where: all hosts of a region with their instances, and which of them take more.
 ///
@@ -20,12 +20,26 @@ pub struct Occupancy {
     pub(super) space: Space,
     /// Shared with a copy that only differs in its targets.
     occupants: Arc<BTreeMap<InstanceId, Occupant>>,
+    /// By host, the instances on it; in no order.
+    on: Arc<Vec<Vec<InstanceId>>>,
+    /// By domain, its targets in the order in which they are preferred.
+    targets: Vec<BTreeSet<Rank>>,
     /// By group, members on their way.
     in_flight: BTreeMap<u32, u32>,
     /// By domain, how often room appeared.
     appeared: Vec<u64>,
     /// Hosts that never take instances.
     spare: BTreeSet<u32>,
+}
+
+/// Where a target stands among those of its domain: hosts in use come before empty ones (which can mirror a whole host),
+/// then those with least left of the domain's tight class, then the first by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    pub(super) is_empty: bool,
+    /// Room of the tight class.
+    pub(super) left: i64,
+    pub(super) host: u32,
 }
 
 /// One instance in an [`Occupancy`].
@@ -77,6 +91,8 @@ impl Occupancy {
         let mut occupancy = Self {
             space: Space::empty(Arc::clone(&layout)),
             occupants: Arc::default(),
+            on: Arc::new(vec![Vec::new(); layout.len()]),
+            targets: vec![BTreeSet::new(); layout.domains().len()],
             in_flight: BTreeMap::new(),
             appeared: vec![0; layout.domains().len()],
             spare: BTreeSet::new(),
@@ -104,6 +120,8 @@ impl Occupancy {
         let number = self.host(host)?;
         if !self.space.is_target(number) && !self.spare.contains(&number) {
             self.space.set_target(number, true);
+            let rank = self.rank(number);
+            self.targets[self.layout.domain_of(number) as usize].insert(rank);
             self.note_room(number);
         }
         Ok(())
@@ -112,6 +130,8 @@ impl Occupancy {
     /// From now on `host` takes none.
     pub fn retire(&mut self, host: &HostName) -> Result<(), Refusal> {
         let number = self.host(host)?;
+        let rank = self.rank(number);
+        self.targets[self.layout.domain_of(number) as usize].remove(&rank);
         self.space.set_target(number, false);
         Ok(())
     }
@@ -140,7 +160,9 @@ impl Occupancy {
     /// Instances on `host`, in order of id; those on their way to it not counted.
     pub fn instances_on(&self, host: &HostName) -> Vec<InstanceId> {
         let Some(number) = self.layout.host(host) else { return Vec::new() };
-        self.occupants.iter().filter(|(_, occupant)| occupant.on == number).map(|(id, _)| *id).collect()
+        let mut instances = self.on[number as usize].clone();
+        instances.sort_unstable();
+        instances
     }
 
     /// The domain of `host` in words; `None` for a host that the region does not have.
@@ -175,8 +197,9 @@ impl Occupancy {
         let amounts = self.layout.amounts(resources).unwrap_or_else(|_| self.layout.known_amounts(resources));
         let group = group.and_then(|group| self.layout.group(group));
         let occupant = Occupant { amounts, group, on, bound_for: None, made };
-        self.space.take(on, &occupant.need());
+        self.change(on, |space| space.take(on, &occupant.need()));
         Arc::make_mut(&mut self.occupants).insert(id, occupant);
+        Arc::make_mut(&mut self.on)[on as usize].push(id);
         Ok(())
     }
 
@@ -201,7 +224,8 @@ impl Occupancy {
     pub fn remove(&mut self, id: InstanceId) {
         self.release(id);
         if let Some(occupant) = Arc::make_mut(&mut self.occupants).remove(&id) {
-            self.space.give(occupant.on, &occupant.need());
+            self.leaves(id, occupant.on);
+            self.change(occupant.on, |space| space.give(occupant.on, &occupant.need()));
             self.note_room(occupant.on);
         }
     }
@@ -213,8 +237,8 @@ impl Occupancy {
         self.release(id);
         if let Some(occupant) = Arc::make_mut(&mut self.occupants).get_mut(&id) {
             occupant.bound_for = Some(target);
-            let occupant = &*occupant;
-            self.space.take(target, &occupant.need());
+            let occupant = occupant.clone();
+            self.change(target, |space| space.take(target, &occupant.need()));
             if let Some(group) = occupant.group {
                 *self.in_flight.entry(group).or_default() += 1;
             }
@@ -224,40 +248,155 @@ impl Occupancy {
 
     /// Gives back a reservation: the move failed or was called off.
     pub fn release(&mut self, id: InstanceId) {
-        if let Some((target, _)) = self.withdraw(id) {
+        if let Some(target) = self.withdraw(id) {
             self.note_room(target);
         }
     }
 
-    /// Takes back a reservation; the host that it was on, and whether a group has one member less in flight.
-    fn withdraw(&mut self, id: InstanceId) -> Option<(u32, bool)> {
+    /// Takes back a reservation; the host that it was on.
+    fn withdraw(&mut self, id: InstanceId) -> Option<u32> {
         let occupant = Arc::make_mut(&mut self.occupants).get_mut(&id)?;
         let target = occupant.bound_for.take()?;
-        let occupant = &*occupant;
-        self.space.give(target, &occupant.need());
+        let occupant = occupant.clone();
+        self.change(target, |space| space.give(target, &occupant.need()));
         if let Some(group) = occupant.group {
             self.in_flight.entry(group).and_modify(|count| *count -= 1);
         }
-        Some((target, occupant.group.is_some()))
+        Some(target)
     }
 
     /// The instance is on `host`, by our move or by somebody else's.
     pub fn relocate(&mut self, id: InstanceId, host: &HostName) -> Result<(), Refusal> {
         let target = self.host(host)?;
         // One that arrives where its room was booked leaves no room behind there.
-        if let Some((booked, frees_group)) = self.withdraw(id)
-            && (booked != target || frees_group)
+        if let Some(booked) = self.withdraw(id)
+            && booked != target
         {
             self.note_room(booked);
         }
         if let Some(occupant) = Arc::make_mut(&mut self.occupants).get_mut(&id) {
-            let left = occupant.on;
-            self.space.give(left, &occupant.need());
-            occupant.on = target;
-            self.space.take(target, &occupant.need());
+            let left = std::mem::replace(&mut occupant.on, target);
+            let occupant = occupant.clone();
+            self.change(left, |space| space.give(left, &occupant.need()));
+            self.change(target, |space| space.take(target, &occupant.need()));
+            self.leaves(id, left);
+            Arc::make_mut(&mut self.on)[target as usize].push(id);
             self.note_room(left);
         }
         Ok(())
+    }
+
+    /// What a look at `host` shows that is not known here: what holds room there and does not by this account, and
+    /// instances that do by this account alone. Moves under way are nobody's news.
+    pub fn differences(&self, host: &HostName, held: Vec<Held>) -> (Vec<Held>, Vec<InstanceId>) {
+        let Some(number) = self.layout.host(host) else { return (Vec::new(), Vec::new()) };
+        let holding: BTreeSet<InstanceId> = held.iter().map(|held| held.id).collect();
+        let is_news = |held: &Held| {
+            let known = self.occupants.get(&held.id);
+            known.is_none_or(|occupant| occupant.on != number && occupant.bound_for.is_none())
+        };
+        let is_gone = |id: &InstanceId| {
+            let known = self.occupants.get(id);
+            known.is_some_and(|occupant| occupant.bound_for.is_none()) && !holding.contains(id)
+        };
+        let gone = self.instances_on(host).into_iter().filter(is_gone).collect();
+        (held.into_iter().filter(is_news).collect(), gone)
+    }
+
+    /// Takes note of what such a look has shown.
+    pub fn see(&mut self, host: &HostName, came: &[Held], gone: &[InstanceId]) -> Result<(), Refusal> {
+        self.host(host)?;
+        for id in gone {
+            self.remove(*id);
+        }
+        for held in came {
+            if held.group.is_none() && self.occupants.contains_key(&held.id) {
+                self.relocate(held.id, host)?;
+            } else {
+                self.place(held.id, &held.resources, held.group.as_ref(), host)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the host that an instance is bound for cannot take it: more room of a class is booked there than there
+    /// is, or too many members of its group.
+    pub fn is_crowded_out(&self, id: InstanceId) -> bool {
+        let Some(occupant) = self.occupants.get(&id) else { return false };
+        let Some(target) = occupant.bound_for else { return false };
+        let slot = self.space.slot(target);
+        let is_short = occupant.amounts.iter().zip(&slot.free).any(|(amount, free)| *amount > 0 && *free < 0);
+        let too_many = |group| {
+            self.layout.is_hard_anti_affinity(group) && slot.members_of(group) > self.layout.group_rule(group).per_host
+        };
+        is_short || occupant.group.is_some_and(too_many)
+    }
+
+    /// Targets of a domain, the one that is preferred first.
+    pub(super) fn targets(&self, domain: u32) -> &BTreeSet<Rank> {
+        &self.targets[domain as usize]
+    }
+
+    /// Whether `host` never takes instances.
+    pub(super) fn is_spare(&self, host: u32) -> bool {
+        self.spare.contains(&host)
+    }
+
+    /// Where `host` stands among the targets of its domain, as things are.
+    pub(super) fn rank(&self, host: u32) -> Rank {
+        self.rank_of(host, self.space.slot(host))
+    }
+
+    /// Where `host` stands with what is in `slot`.
+    pub(super) fn rank_of(&self, host: u32, slot: &Slot) -> Rank {
+        let domain = &self.layout.domains()[self.layout.domain_of(host) as usize];
+        Rank { is_empty: slot.is_empty(), left: slot.free.get(domain.tight).copied().unwrap_or(0), host }
+    }
+
+    /// Changes what is on `host`, and where it stands among the targets.
+    fn change(&mut self, host: u32, change: impl FnOnce(&mut Space)) {
+        if !self.space.is_target(host) {
+            return change(&mut self.space);
+        }
+        let domain = self.layout.domain_of(host) as usize;
+        let before = self.rank(host);
+        change(&mut self.space);
+        let after = self.rank(host);
+        self.targets[domain].remove(&before);
+        self.targets[domain].insert(after);
+    }
+
+    /// Holds what is kept by host and by domain against a count of everything.
+    #[cfg(test)]
+    pub(crate) fn assert_counted_right(&self) {
+        let hosts = || 0..u32::try_from(self.layout.len()).unwrap();
+        let mut on = vec![Vec::new(); self.layout.len()];
+        let mut bare = Space::empty(Arc::clone(&self.layout));
+        for (id, occupant) in self.occupants.iter() {
+            on[occupant.on as usize].push(*id);
+            for host in [Some(occupant.on), occupant.bound_for].into_iter().flatten() {
+                bare.take(host, &occupant.need());
+            }
+        }
+        let mut targets = vec![BTreeSet::new(); self.targets.len()];
+        for host in hosts() {
+            let mut known = self.on[host as usize].clone();
+            known.sort_unstable();
+            assert_eq!(known, on[host as usize]);
+            let (slot, counted) = (self.space.slot(host), bare.slot(host));
+            assert_eq!((&slot.free, slot.occupants), (&counted.free, counted.occupants));
+            if self.space.is_target(host) {
+                targets[self.layout.domain_of(host) as usize].insert(self.rank(host));
+            }
+        }
+        assert_eq!(self.targets, targets);
+    }
+
+    fn leaves(&mut self, id: InstanceId, host: u32) {
+        let there = &mut Arc::make_mut(&mut self.on)[host as usize];
+        if let Some(place) = there.iter().position(|other| *other == id) {
+            there.swap_remove(place);
+        }
     }
 
     /// The number of a host.
@@ -265,7 +404,7 @@ impl Occupancy {
         self.layout.host(name).ok_or_else(|| Refusal::UnknownHost { host: name.clone() })
     }
 
-    /// A group without members in flight may go on, and a host with room may take more: both are room that appeared.
+    /// A target with room may take more.
     fn note_room(&mut self, host: u32) {
         if self.space.is_target(host) {
             self.appeared[self.layout.domain_of(host) as usize] += 1;

@@ -70,6 +70,12 @@ pub enum Refusal {
         /// What is wrong with the one that comes nearest.
         why: Unfit,
     },
+    /// No mitigated host takes it, and no other host of its domain that is begun comes on.
+    #[error("no mitigated host in {domain} takes it, and none will soon")]
+    NoneSoon {
+        /// The domain, in words.
+        domain: String,
+    },
     /// Only targets that are to be avoided would do.
     #[error("only {} would take it, to be avoided for the moment", Names(.hosts))]
     Avoided {

@@ -241,7 +241,7 @@ fn empty_hosts_that_the_policy_keeps_are_not_filled() {
 fn hosts_to_avoid_are_named_when_only_they_would_do() {
     let region = four().instance(1, "a", 8).0;
     let (avoid, headroom) = (BTreeSet::from([host("b")]), Headroom::default());
-    let rules = Rules { avoid: &avoid, headroom: &headroom };
+    let rules = Rules { avoid: &avoid, ..Rules::keeping(&headroom) };
     let refusal = choose_target(&admitting(&region, &["b"]), &mover(&region, 1), &rules).unwrap_err();
     assert_eq!(refusal.to_string(), "only b would take it, to be avoided for the moment");
 }

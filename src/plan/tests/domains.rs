@@ -200,7 +200,7 @@ fn without_c(region: &Region, rollout: &Rollout) -> Result<HostName, String> {
     }
     let (avoid, headroom) = ([host("c")].into(), crate::model::Headroom::default());
     let mover = Mover::of(&region.instances[0]).unwrap();
-    let choice = choose_target(&occupancy, &mover, &Rules { avoid: &avoid, headroom: &headroom });
+    let choice = choose_target(&occupancy, &mover, &Rules { avoid: &avoid, ..Rules::keeping(&headroom) });
     choice.map(|choice| choice.host).map_err(|refusal| refusal.to_string())
 }
 

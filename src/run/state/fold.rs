@@ -51,6 +51,7 @@ impl RunState {
             EventKind::RunStarted { .. }
             | EventKind::RunResumed { .. }
             | EventKind::StepIntended { .. }
+            | EventKind::TargetSeen { .. }
             | EventKind::GateReached { .. }
             | EventKind::GateOpened { .. }
             | EventKind::RunPaused { .. }
@@ -90,6 +91,9 @@ impl RunState {
             }
             EventKind::StepSucceeded { step, output } => self.succeed(step, output, event.at)?,
             EventKind::StepFailed { step, failure, retry_at } => self.fail(step, failure, *retry_at, event.at)?,
+            EventKind::TargetSeen { host, came, gone } => {
+                self.occupancy.see(host, came, gone).map_err(|refusal| refusal.to_string())?;
+            }
             EventKind::HostQuarantined { host, reason, .. } => {
                 let state = self.host_mut(host)?;
                 state.phase = HostPhase::Quarantined;
@@ -248,6 +252,7 @@ impl RunState {
         retry_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<(), String> {
+        let is_crowded_out = failure.scope == FaultScope::Target && self.is_crowded_out(id);
         let state = self.running_mut(id)?;
         let attempt = state.next_attempt() - 1;
         state.status = match retry_at {
@@ -256,7 +261,10 @@ impl RunState {
         };
         let mut released = None;
         if state.step.kind == StepKind::Move {
-            if failure.scope == FaultScope::Target
+            if is_crowded_out {
+                // The occupancy knows that there is no room, and will know when there is.
+                state.crowded_out += 1;
+            } else if failure.scope == FaultScope::Target
                 && let Some(target) = state.target.clone()
             {
                 state.avoid.insert(target);
@@ -356,6 +364,7 @@ fn opens(kind: &EventKind) -> bool {
         }
         EventKind::RunStarted { .. }
         | EventKind::RunResumed { .. }
+        | EventKind::TargetSeen { .. }
         | EventKind::HostQuarantined { .. }
         | EventKind::HostSkipped { .. }
         | EventKind::HostReleased { .. }

@@ -35,6 +35,13 @@ pub(in crate::run) struct Pulse {
 }
 
 impl Pulse {
+    /// Whether it is on its way to its end: what it has left is not only moves that wait.
+    pub fn comes_on(&self) -> bool {
+        self.running > 0 || !self.steps.is_empty()
+    }
+}
+
+impl Pulse {
     fn of(host: &HostState) -> Self {
         let mut pulse = Self::default();
         for (place, state) in host.steps().enumerate() {
@@ -132,6 +139,17 @@ impl Index {
         note(&mut self.with_moves, place, is_open && !fresh.moves.is_empty());
         note(&mut self.failed, place, is_active && (fresh.has_failed || host.has_too_many_rounds()));
         note(&mut self.refused, place, is_open && fresh.is_refused);
+    }
+
+    /// Whether `other` says the same. A phase that no host is in any more may still be named.
+    #[cfg(test)]
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        let plain = |index: &Self| {
+            let mut index = index.clone();
+            index.phases.retain(|_, hosts| !hosts.is_empty());
+            format!("{index:?}")
+        };
+        plain(self) == plain(other)
     }
 
     /// One host; `None` when there is no such place.

@@ -183,6 +183,7 @@ impl Play {
     pub(super) fn tell(&mut self, kind: EventKind) {
         let event = Event { seq: self.state.seq() + 1, at: self.now, kind };
         self.state.apply(&event).unwrap();
+        self.state.assert_counted_right();
         self.events.push(event);
     }
 

@@ -1,0 +1,102 @@
+//! Targets that others fill while a run lasts.
+
+use super::*;
+use crate::model::Resources;
+use crate::plan::placement::Held;
+
+/// Somebody's instances fill `host`.
+fn fill(play: &mut Play, host: &str) {
+    let held = Held { id: id(900), resources: Resources::basic(64, 65_536, 1_000), group: None };
+    play.tell(EventKind::TargetSeen { host: host.into(), came: vec![held], gone: vec![] });
+}
+
+/// They leave again.
+fn empty(play: &mut Play, host: &str) {
+    play.tell(EventKind::TargetSeen { host: host.into(), came: vec![], gone: vec![id(900)] });
+}
+
+fn move_of(host: &str, number: u128) -> String {
+    StepId::of_move(&host.into(), id(number)).to_string()
+}
+
+fn target_of(play: &Play, step: &str) -> Option<HostName> {
+    play.state.step(&StepId::new(step)).unwrap().target.clone()
+}
+
+/// `a` drains, its move to the spare is refused because others have filled it.
+fn refused(hosts: &[&str]) -> (Play, String) {
+    let mut play = Play::of(hosts, |_| {});
+    drain(&mut play, "a", &[1]);
+    play.settle();
+    let step = move_of("a", 1);
+    fill(&mut play, "spare");
+    fail(&mut play, &step, ErrorClass::Transient, FaultScope::Target);
+    play.wait(2);
+    (play, step)
+}
+
+#[test]
+fn a_move_to_a_target_that_others_filled_waits_for_room_and_goes_on_when_there_is_some() {
+    let (mut play, step) = refused(&["a"]);
+    for _ in 0..20 {
+        play.wait(3_600);
+        play.settle();
+        assert!(!play.running().contains(&step));
+    }
+    let waits = waiting(&play.state, play.now, 9);
+    let is_named = |(name, wait): &(String, Wait)| {
+        *name == step && wait.to_string().starts_with("for room: no target in zone az1 has room")
+    };
+    assert!(waits.iter().any(is_named), "{waits:?}");
+    empty(&mut play, "spare");
+    play.settle();
+    assert_eq!(target_of(&play, &step), Some("spare".into()), "it was no failure of the target's either");
+    assert!(play.state.step(&StepId::new(step)).unwrap().avoid.is_empty());
+}
+
+#[test]
+fn a_full_target_counts_against_nobody_however_often_it_happens() {
+    let (mut play, step) = refused(&["a"]);
+    for _ in 0..20 {
+        empty(&mut play, "spare");
+        play.wait(60);
+        play.settle();
+        fill(&mut play, "spare");
+        let again = fail(&mut play, &step, ErrorClass::Transient, FaultScope::Target);
+        assert!(again.is_some_and(|at| at <= play.now + jiff::SignedDuration::from_secs(60)), "{again:?}");
+    }
+    assert_eq!(play.state.count(HostPhase::Quarantined), 0);
+}
+
+#[test]
+fn where_no_other_host_comes_on_an_instance_goes_to_one_that_waits_and_moves_again_with_it() {
+    let mut play = Play::of(&["a", "b"], |rollout| rollout.policy.limits.hosts = Limit::at_most(1));
+    fill(&mut play, "spare");
+    drain(&mut play, "a", &[1]);
+    play.settle();
+    assert_eq!(target_of(&play, &move_of("a", 1)), Some("b".into()));
+    let steps = play.events.iter().filter_map(|event| match &event.kind {
+        EventKind::StepStarted { because, target: Some(_), .. } => because.clone(),
+        _ => None,
+    });
+    assert_eq!(steps.collect::<Vec<_>>(), ["no mitigated host in zone az1 takes it, and none will soon"]);
+    assert_eq!(play.run_to_the_end(), [Decision::End(Outcome::Done)]);
+    assert_eq!(play.state.count(HostPhase::Done), 2);
+}
+
+#[test]
+fn while_another_host_of_its_domain_comes_on_an_instance_waits_for_it() {
+    let mut play = Play::of(&["a", "b", "c"], |_| {});
+    drain(&mut play, "a", &[1]);
+    fill(&mut play, "spare");
+    play.settle();
+    assert!(play.running().iter().any(|step| step.starts_with("b/")), "{:?}", play.running());
+    assert!(!play.running().contains(&move_of("a", 1)), "{:?}", play.running());
+}
+
+#[test]
+fn a_host_is_begun_onto_hosts_that_wait_when_none_other_has_room() {
+    let mut play = Play::of(&["a", "b"], |rollout| rollout.targets.clear());
+    assert_eq!(play.run_to_the_end(), [Decision::End(Outcome::Done)]);
+    assert_eq!(play.state.count(HostPhase::Done), 2);
+}
