@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
+use super::numbers::SharedName;
 use super::shared;
 
 /// A name that thousands of values repeat: copies share one text, and so do those that a file repeats.
@@ -50,6 +51,12 @@ macro_rules! shared_id {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 shared::text(deserializer).map(Self)
+            }
+        }
+
+        impl SharedName for $name {
+            fn address(&self) -> usize {
+                self.0.as_ptr().addr()
             }
         }
     };

@@ -7,6 +7,7 @@ mod facts;
 mod ids;
 mod mark;
 mod numa;
+mod numbers;
 mod pace;
 mod policy;
 mod region;
@@ -26,6 +27,7 @@ pub use ids::{
 };
 pub use mark::Mark;
 pub use numa::{CellAmounts, NumaCell, Topology};
+pub use numbers::{Numbers, SharedName};
 pub use pace::{Estimate, Patience};
 pub use policy::{
     Canary, Drift, FailureBudget, Headroom, HeadroomZone, HostRules, InstanceHandling, InstanceRules, KeepUp, Limit,

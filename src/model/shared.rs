@@ -10,11 +10,15 @@ use serde::de::Visitor;
 
 use super::resources::Class;
 
-/// How many texts are remembered. One that another has pushed out is made anew.
-const TEXTS: usize = 1 << 14;
+/// How many texts are remembered: names of all hosts of a large region, and others. One that another has pushed out is
+/// made anew.
+const TEXTS: usize = 1 << 16;
 
 /// How many flavors' amounts are remembered.
 const AMOUNTS: usize = 1 << 10;
+
+/// How many values with one hash are remembered.
+const ALIKE: usize = 4;
 
 /// Values by their hash.
 type Recent<T> = RefCell<Vec<Option<Arc<T>>>>;
@@ -65,11 +69,16 @@ where
     if recent.is_empty() {
         recent.resize_with(places, || None);
     }
-    let place = usize::try_from((hash ^ (hash >> 29)).wrapping_mul(SPREAD) >> 32).unwrap_or(0) % places;
-    match &mut recent[place] {
-        Some(known) if **known == *value => Arc::clone(known),
-        other => Arc::clone(other.insert(Arc::from(value))),
+    let hash = (hash ^ (hash >> 29)).wrapping_mul(SPREAD);
+    let set = usize::try_from(hash >> 32).unwrap_or(0) % (places / ALIKE);
+    let alike = &mut recent[set * ALIKE..][..ALIKE];
+    if let Some(known) = alike.iter().flatten().find(|known| ***known == *value) {
+        return Arc::clone(known);
     }
+    let made: Arc<T> = Arc::from(value);
+    let place = alike.iter().position(Option::is_none).unwrap_or(usize::try_from(hash % ALIKE as u64).unwrap_or(0));
+    alike[place] = Some(Arc::clone(&made));
+    made
 }
 
 /// Source: Knuth's multiplicative hashing, for 64 bits.

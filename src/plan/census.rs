@@ -3,10 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use indexmap::IndexSet;
-
-use super::parts::in_parts;
-use crate::model::{Host, HostName, Instance, Region, Resources};
+use super::parts::{in_parts, joined};
+use crate::model::{Host, HostName, Instance, Numbers, Region, Resources};
 
 /// Hosts and instances of a region by number.
 #[derive(Debug)]
@@ -30,18 +28,17 @@ impl<'a> Census<'a> {
         let mut hosts: Vec<&Host> = region.hosts.iter().collect();
         hosts.sort_by(|a, b| a.host.cmp(&b.host));
         hosts.dedup_by(|a, b| a.host == b.host);
-        let numbers: IndexSet<&HostName> = hosts.iter().map(|host| &host.host).collect();
-        let number = |name: &HostName| numbers.get_index_of(name).and_then(|number| u32::try_from(number).ok());
+        let numbers: Numbers<'_, HostName> = hosts.iter().map(|host| &host.host).collect();
         let classes = classes(region);
         let parts = in_parts(&region.instances, |_, instances| {
             let homes: Vec<Option<u32>> =
-                instances.iter().map(|instance| instance.host.as_ref().and_then(number)).collect();
+                instances.iter().map(|instance| instance.host.as_ref().and_then(|name| numbers.get(name))).collect();
             let amounts: Vec<i64> =
                 instances.iter().flat_map(|instance| dense(&classes, &instance.resources)).collect();
             (homes, amounts)
         });
         let (homes, amounts): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-        let (homes, amounts) = (homes.concat(), amounts.concat());
+        let (homes, amounts) = (joined(homes), joined(amounts));
         let mut on = vec![Vec::new(); hosts.len()];
         for (instance, home) in (0_u32..).zip(&homes) {
             if let Some(home) = home {

@@ -6,7 +6,7 @@ use super::census::Census;
 use super::input::Experience;
 use super::kinds::Suits;
 use super::layout::Layout;
-use super::parts::in_parts;
+use super::parts::{in_parts, joined};
 use super::select::Selection;
 use super::space::{Need, Space};
 use crate::model::{Estimate, Host, HostName, Instance, Policy, Region};
@@ -144,12 +144,13 @@ impl<'a> Fleet<'a> {
 
     /// Looks up groups and zones of all instances by name, once and in the order in which they lie in memory.
     fn asked(&self, census: &Census<'a>) -> Vec<Asked> {
+        let groups = self.layout.group_numbers();
         let look_up = |instance: &Instance| Asked {
-            group: instance.group.as_ref().and_then(|group| self.layout.group(group)),
+            group: instance.group.as_ref().and_then(|group| groups.get(group)),
             // A zone that no host is in is like any other zone than the host's: nothing takes it.
             zone: instance.pinned_zone.as_ref().map(|zone| self.layout.zone(zone).unwrap_or(u32::MAX)),
         };
-        in_parts(census.instances, |_, part| part.iter().map(look_up).collect::<Vec<_>>()).concat()
+        joined(in_parts(census.instances, |_, part| part.iter().map(look_up).collect()))
     }
 
     fn fill(&mut self, census: &Census<'a>, asked: &[Asked]) {

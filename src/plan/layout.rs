@@ -10,7 +10,7 @@ use super::census::{Census, dense};
 use super::kinds::Kinds;
 use super::numa::Numa;
 use super::rollout::PlannedProcessor;
-use crate::model::{Group, GroupId, GroupPolicy, Host, HostName, Region, Resources, ZoneName};
+use crate::model::{Group, GroupId, GroupPolicy, Host, HostName, Numbers, Region, Resources, ZoneName};
 
 /// What no move changes.
 #[derive(Debug)]
@@ -210,6 +210,11 @@ impl Layout {
     /// The number of a group; `None` for one that the region does not list.
     pub(super) fn group(&self, id: &GroupId) -> Option<u32> {
         self.groups.get_index_of(id).and_then(|index| u32::try_from(index).ok())
+    }
+
+    /// The same of all groups, for many look-ups.
+    pub(super) fn group_numbers(&self) -> Numbers<'_, GroupId> {
+        self.groups.keys().collect()
     }
 
     /// What a group asks for.

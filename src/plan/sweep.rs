@@ -42,6 +42,9 @@ const EFFORT: usize = 850_000;
 /// Fewest and most attempts of each stage.
 const ATTEMPTS: (usize, usize) = (2, 24);
 
+/// From so many slots on, few of a few attempts are made without seeds.
+const MANY_SLOTS: u32 = 64;
+
 /// Attempts for those who ask whether it can be done, not how well.
 const QUICK: usize = 3;
 
@@ -56,23 +59,72 @@ pub(super) fn sweep(fleet: &Fleet<'_>, objective: &Objective, canaries: &[u32], 
     let goal = Goal { objective, makespan: shortest(fleet, canaries), moves: fleet.instance_count() };
     let cost = fleet.instance_count() + 10 * fleet.hosts.len() + 1;
     let attempts = (EFFORT / cost).clamp(ATTEMPTS.0, ATTEMPTS.1);
-    let mut tried = try_all(fleet, canaries, first_stage(fleet, seed, attempts));
-    let mut best = choose(&tried, goal);
-    if !is_good(&tried[best].schedule, goal) {
-        tried.extend(try_all(fleet, canaries, late_seeds(fleet, goal, &tried[best].strategy, attempts)));
-        best = choose(&tried, goal);
+    let mut search = Search { fleet, canaries, goal, tried: Vec::new() };
+    let strategies = first_stage(fleet, seed, attempts);
+    if attempts == ATTEMPTS.0 {
+        // In a large region an attempt is a good part of all that planning costs: what is good is good enough.
+        for few in strategies.chunks(ATTEMPTS.0) {
+            search.try_all(few.to_vec());
+            if search.is_good() && search.best().schedule.stuck.is_empty() {
+                return search.end();
+            }
+        }
+    } else {
+        search.try_all(strategies);
     }
-    if is_starved(&tried[best].schedule, goal) {
-        tried.extend(try_all(fleet, canaries, thorough(fleet, goal, &tried[best].strategy)));
-        best = choose(&tried, goal);
+    if !search.is_good() {
+        search.try_all(late_seeds(fleet, goal, search.basis(), attempts));
     }
-    let basis = tried[best].strategy.clone();
+    if is_starved(&search.best().schedule, goal) {
+        search.try_all(thorough(fleet, goal, search.basis()));
+    }
     // Where every host is compared, their order decides little, and each attempt costs ten others.
-    let attempts = if basis.thorough { ATTEMPTS.0 } else { attempts };
-    tried.extend(try_all(fleet, canaries, second_stage(&basis, attempts)));
-    let chosen = choose(&tried, goal);
-    let because = explain(&tried, chosen, goal);
-    Sweep { tried, chosen, because }
+    let attempts = if search.basis().thorough { ATTEMPTS.0 } else { attempts };
+    search.try_all(second_stage(search.basis(), attempts));
+    search.end()
+}
+
+/// What was tried so far.
+struct Search<'s, 'f> {
+    fleet: &'s Fleet<'f>,
+    canaries: &'s [u32],
+    goal: Goal<'s>,
+    tried: Vec<Tried>,
+}
+
+impl Search<'_, '_> {
+    /// Tries more. What is in nothing better than the best can never be chosen, and forgets its hosts: in a large region
+    /// they are many.
+    fn try_all(&mut self, strategies: Vec<Strategy>) {
+        self.tried.extend(try_all(self.fleet, self.canaries, strategies));
+        let best = choose(&self.tried, self.goal);
+        let Schedule { makespan, moves, ref stuck, .. } = self.tried[best].schedule;
+        let stuck = stuck.len();
+        for (index, Tried { schedule: other, .. }) in self.tried.iter_mut().enumerate() {
+            if index != best && other.stuck.len() >= stuck && other.makespan >= makespan && other.moves >= moves {
+                other.hosts = Vec::new();
+            }
+        }
+    }
+
+    fn best(&self) -> &Tried {
+        &self.tried[choose(&self.tried, self.goal)]
+    }
+
+    fn basis(&self) -> &Strategy {
+        &self.best().strategy
+    }
+
+    /// Whether nothing is to be gained by trying more.
+    fn is_good(&self) -> bool {
+        is_good(&self.best().schedule, self.goal)
+    }
+
+    fn end(self) -> Sweep {
+        let chosen = choose(&self.tried, self.goal);
+        let because = explain(&self.tried, chosen, self.goal);
+        Sweep { tried: self.tried, chosen, because }
+    }
 }
 
 /// The first attempt that leaves no host stuck, else the one that leaves fewest: for those who ask whether, not how well.
@@ -105,7 +157,11 @@ fn first_stage(fleet: &Fleet<'_>, seed: u64, attempts: usize) -> Vec<Strategy> {
         idle_targets: true,
         seed,
     };
-    let seeds = [0, slots / 2, slots, slots / 4, slots - slots / 4, slots / 8];
+    let mut seeds = vec![0, slots / 2, slots - slots / 8, slots, slots / 4, slots / 8];
+    if attempts == ATTEMPTS.0 && slots >= MANY_SLOTS {
+        // One host after the other would take long to open so many slots.
+        seeds.rotate_left(1);
+    }
     let mut strategies: Vec<Strategy> = Vec::new();
     for seeds in seeds {
         for (order, pack) in [(Order::Mixed, true), (Order::Longest, true), (Order::Mixed, false)] {
@@ -117,7 +173,7 @@ fn first_stage(fleet: &Fleet<'_>, seed: u64, attempts: usize) -> Vec<Strategy> {
     }
     // With few attempts each number of seeds counts more than another order.
     strategies.sort_by_key(|strategy| (!strategy.pack, strategy.order == Order::Longest));
-    strategies.truncate(attempts);
+    strategies.truncate(if attempts == ATTEMPTS.0 { 2 * attempts } else { attempts });
     strategies
 }
 

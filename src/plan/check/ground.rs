@@ -3,12 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use indexmap::IndexMap;
-
 use super::looks::Looks;
-use super::parts::in_parts;
+use super::parts::{in_parts, joined};
 use crate::model::{
-    Group, GroupId, GroupPolicy, Host, HostName, Instance, InstanceId, Region, Resources, Topology, ZoneName,
+    Group, GroupId, GroupPolicy, Host, HostName, Instance, InstanceId, Numbers, Region, Resources, Topology, ZoneName,
 };
 use crate::plan::rollout::{PlannedHost, Rollout, SkipReason};
 
@@ -33,7 +31,7 @@ pub(super) struct Ground<'a> {
     pub(super) domains: usize,
     /// What cannot be read: rollout and region do not belong together.
     pub(super) mismatches: Vec<String>,
-    host_numbers: IndexMap<&'a HostName, usize>,
+    host_numbers: Numbers<'a, HostName>,
     /// By number.
     ids: Vec<InstanceId>,
     /// In order of id.
@@ -93,12 +91,13 @@ impl<'a> Ground<'a> {
             topologies: BTreeMap::new(),
             domains: 0,
             mismatches: Vec::new(),
-            host_numbers: IndexMap::new(),
+            host_numbers: [].into_iter().collect(),
             ids: Vec::new(),
             instance_numbers: Vec::new(),
             amounts: Vec::new(),
         };
         ground.groups.sort_by(|a, b| a.id.cmp(&b.id));
+        ground.groups.dedup_by(|a, b| a.id == b.id);
         ground.classes = classes(region);
         ground.read_hosts(rollout, region);
         ground.read_instances(rollout, region);
@@ -112,7 +111,8 @@ impl<'a> Ground<'a> {
         let lenders: BTreeSet<&HostName> = rollout.lenders.iter().collect();
         let mut hosts: Vec<&Host> = region.hosts.iter().collect();
         hosts.sort_by(|a, b| a.host.cmp(&b.host));
-        self.host_numbers = hosts.iter().map(|host| &host.host).zip(0..).collect();
+        hosts.dedup_by(|a, b| a.host == b.host);
+        self.host_numbers = hosts.iter().map(|host| &host.host).collect();
         let domains = domains(&hosts, region);
         self.domains = domains.iter().max().map_or(0, |last| last + 1);
         for (host, domain) in hosts.into_iter().zip(domains) {
@@ -164,7 +164,7 @@ impl<'a> Ground<'a> {
                 say(format!("{name} is planned but not in service"));
             }
         }
-        let known = |name: &HostName| self.host_numbers.contains_key(name);
+        let known = |name: &HostName| self.host(name).is_some();
         let named = rollout.hosts.iter().map(|host| &host.host).chain(&rollout.targets).chain(&rollout.lenders);
         let strangers: Vec<String> =
             named.filter(|name| !known(name)).map(|name| format!("{name} is not in the region")).collect();
@@ -173,7 +173,7 @@ impl<'a> Ground<'a> {
 
     fn read_instances(&mut self, rollout: &'a Rollout, region: &'a Region) {
         let stays: BTreeSet<InstanceId> = rollout.stays.iter().map(|stay| stay.instance).collect();
-        let groups: IndexMap<&GroupId, usize> = self.groups.iter().map(|group| &group.id).zip(0..).collect();
+        let groups: Numbers<'_, GroupId> = self.groups.iter().map(|group| &group.id).collect();
         let known: &Self = self;
         let parts = in_parts(&region.instances, |_, instances| {
             let mut amounts = Vec::with_capacity(instances.len() * known.classes.len());
@@ -188,14 +188,14 @@ impl<'a> Ground<'a> {
                     instance,
                     home,
                     duration: time(rollout.policy.estimate.move_seconds(instance.resources.memory_mb())),
-                    group: instance.group.as_ref().and_then(|id| groups.get(id).copied()),
+                    group: instance.group.as_ref().and_then(|id| groups.get(id)).map(|number| number as usize),
                     stays: stays.contains(&instance.id),
                 });
             }
             (views, amounts)
         });
         let (views, amounts): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-        self.number(&views.concat(), &amounts.concat());
+        self.number(&joined(views), &joined(amounts));
         if region.hosts.iter().any(|host| !host.facts.numa.is_empty()) {
             let numbered = self.instances.iter().enumerate();
             self.topologies =
@@ -210,7 +210,9 @@ impl<'a> Ground<'a> {
             on[view.home].push(place);
         }
         let width = self.classes.len();
-        self.amounts.reserve(amounts.len());
+        self.amounts.reserve_exact(amounts.len());
+        self.ids.reserve_exact(read.len());
+        self.instances.reserve_exact(read.len());
         self.instance_numbers = read.iter().map(|view| (view.id, 0)).collect();
         for (host, mut places) in self.hosts.iter_mut().zip(on) {
             places.sort_by_key(|place| read[*place].id);
@@ -242,7 +244,7 @@ impl<'a> Ground<'a> {
 
     /// The number of a host.
     pub(super) fn host(&self, name: &HostName) -> Option<usize> {
-        self.host_numbers.get(name).copied()
+        self.host_numbers.get(name).map(|number| number as usize)
     }
 
     /// The number of an instance, which is most likely on `home`.

@@ -21,3 +21,13 @@ pub(super) fn in_parts<'i, T: Sync, R: Send>(items: &'i [T], read: impl Fn(usize
         first.into_iter().chain(others).collect()
     })
 }
+
+/// One list of what was made of the parts. The first part's grows: a copy of all would take as much memory again.
+pub(super) fn joined<T>(parts: Vec<Vec<T>>) -> Vec<T> {
+    let count = parts.iter().map(Vec::len).sum::<usize>();
+    let mut parts = parts.into_iter();
+    let mut all = parts.next().unwrap_or_default();
+    all.reserve_exact(count - all.len());
+    parts.for_each(|part| all.extend(part));
+    all
+}

@@ -1,7 +1,7 @@
 //! Every start and end in a rollout, in order of time.
 
 use super::ground::{Ground, Time, time};
-use super::parts::in_parts;
+use super::parts::{in_parts, joined};
 use crate::model::HostName;
 use crate::plan::rollout::{PlannedHost, PlannedMove, Rollout};
 
@@ -55,18 +55,17 @@ impl<'a> Timeline<'a> {
             moves += host.moves.len();
         }
         let parts = in_parts(&rollout.hosts, |place, hosts| {
-            let mut part = Self { instants: Vec::new(), trips: Vec::new() };
+            let moves = hosts.iter().map(|host| host.moves.len()).sum();
+            let mut part =
+                Self { instants: Vec::with_capacity(2 * (moves + hosts.len())), trips: Vec::with_capacity(moves) };
             for (place, host) in (place..).zip(hosts) {
                 part.read(ground, place, host, moves_before[place]);
             }
             part.instants.sort_unstable();
             part
         });
-        let mut timeline = Self { instants: Vec::with_capacity(2 * (moves + rollout.hosts.len())), trips: Vec::new() };
-        for part in parts {
-            timeline.instants.extend(part.instants);
-            timeline.trips.extend(part.trips);
-        }
+        let (instants, trips): (Vec<_>, Vec<_>) = parts.into_iter().map(|part| (part.instants, part.trips)).unzip();
+        let mut timeline = Self { instants: joined(instants), trips: joined(trips) };
         // A stable sort merges what is in order by parts.
         timeline.instants.sort();
         timeline
