@@ -5,9 +5,8 @@
 
 use std::time::Duration;
 
-use fleetmend::model::{Digest, HostIdentity, Limit, Policy, Region, RolloutId};
+use fleetmend::model::{Limit, Policy, Region};
 use fleetmend::plan::synthetic::{self, Recipe};
-use fleetmend::plan::{Experience, PlanInput, Rollout, Scope, plan};
 use fleetmend::rehearsal::{End, Level, Order, rehearse};
 
 /// Hosts of a region for each one that may be out at once: 21 of 999.
@@ -47,20 +46,12 @@ fn wide(hosts: usize) -> Policy {
 
 /// Hosts with machines of their own, and about twenty instances each.
 fn region(hosts: usize) -> Region {
-    let mut region = synthetic::region(&Recipe { hosts, utilisation: 0.86, ..Recipe::default() }, SEED);
-    for host in &mut region.hosts {
-        host.identity = HostIdentity {
-            machine_id: Some(format!("machine-{}", host.host)),
-            nova_host: Some(host.host.to_string()),
-            hostname: Some(host.host.to_string()),
-        };
-    }
-    region
+    synthetic::with_machines(synthetic::region(&Recipe { hosts, utilisation: 0.86, ..Recipe::default() }, SEED))
 }
 
 fn row(hosts: usize, level: Level, policy: &Policy) {
     let region = region(hosts);
-    let rollout = planned(&region, policy);
+    let rollout = synthetic::planned(&region, policy, SEED).expect("there is a plan for a region with room");
     let conditions = level.conditions();
     let begun = cpu_seconds();
     let order = Order {
@@ -90,23 +81,6 @@ fn row(hosts: usize, level: Level, policy: &Policy) {
         run.moves.failed,
         peak_megabytes(),
     );
-}
-
-fn planned(region: &Region, policy: &Policy) -> Rollout {
-    let verdicts = synthetic::all_vulnerable(region);
-    let input = PlanInput {
-        region,
-        verdicts: &verdicts,
-        remedy: &synthetic::remedy(),
-        policy,
-        scope: &Scope::default(),
-        experience: &Experience::default(),
-        configuration: Digest::new("sha256:none"),
-        seed: SEED,
-        now: region.taken_at,
-        id: RolloutId::new(uuid::Uuid::nil()),
-    };
-    plan(&input).expect("there is a plan for a region with room").0
 }
 
 /// Processor time of this process in seconds: other work on the machine does not count. Source: proc(5), in ticks of

@@ -9,9 +9,11 @@ use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use uuid::Uuid;
 
+use super::{Experience, PlanError, PlanInput, Rollout, Scope, plan};
 use crate::model::{
-    Group, GroupId, GroupPolicy, GroupRules, Host, HostFacts, HostIdentity, HostName, Instance, InstanceId,
-    InstanceStatus, ProjectId, Region, RegionKind, Resources, Service, ServiceId, ServiceState, ServiceStatus,
+    Digest, Group, GroupId, GroupPolicy, GroupRules, Host, HostFacts, HostIdentity, HostName, Instance, InstanceId,
+    InstanceStatus, Policy, ProjectId, Region, RegionKind, Resources, RolloutId, Service, ServiceId, ServiceState,
+    ServiceStatus,
 };
 use crate::remedy::{Applies, Remedy, RemedyKind, Verdict, VerdictKind};
 
@@ -195,6 +197,36 @@ fn group(recipe: &Recipe, random: &mut StdRng, instances: &mut [Instance]) -> Ve
         groups.push(Group { id, policy: GroupPolicy::AntiAffinity, rules: GroupRules::default() });
     }
     groups
+}
+
+/// The same region with a machine of its own for each host, as a rehearsal or a run asks for.
+#[must_use]
+pub fn with_machines(mut region: Region) -> Region {
+    for host in &mut region.hosts {
+        host.identity = HostIdentity {
+            machine_id: Some(format!("machine-{}", host.host)),
+            nova_host: Some(host.host.to_string()),
+            hostname: Some(host.host.to_string()),
+        };
+    }
+    region
+}
+
+/// The rollout of all hosts of `region` under `policy`, made when the region was taken.
+pub fn planned(region: &Region, policy: &Policy, seed: u64) -> Result<Rollout, PlanError> {
+    let input = PlanInput {
+        region,
+        verdicts: &all_vulnerable(region),
+        remedy: &remedy(),
+        policy,
+        scope: &Scope::default(),
+        experience: &Experience::default(),
+        configuration: Digest::new("sha256:none"),
+        seed,
+        now: region.taken_at,
+        id: RolloutId::new(Uuid::nil()),
+    };
+    Ok(plan(&input)?.0)
 }
 
 /// A verdict for each host: all vulnerable.

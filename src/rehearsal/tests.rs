@@ -7,12 +7,9 @@ use super::*;
 use crate::actions::Progress;
 use crate::cloud::{Compute as _, Placement as _, ServersQuery};
 use crate::host::HostShell as _;
-use crate::model::{
-    Aggregate, Digest, HostIdentity, InstanceStatus, Limit, Mark, Percent, Policy, Region, RolloutId, RunId,
-    ServiceStatus, Span,
-};
+use crate::model::{Aggregate, InstanceStatus, Limit, Mark, Percent, Policy, Region, RunId, ServiceStatus, Span};
+use crate::plan::Rollout;
 use crate::plan::synthetic::{self, Recipe};
-use crate::plan::{Experience, PlanInput, Rollout, Scope, plan};
 use crate::run::{DriveSettings, Engine, Event, Observer, Ports, RunError, RunState, Runner};
 use crate::sim::faults::{Chances, Churn, Faults, HostFault, HostRule};
 use crate::sim::{SimCloud, SimRegion, SimShell};
@@ -28,36 +25,11 @@ fn policy() -> Policy {
 /// Hosts with machines of their own in one zone, a quarter of them empty.
 fn region(hosts: usize) -> Region {
     let recipe = Recipe { hosts, zones: 1, utilisation: 0.3, empty: 0.25, ..Recipe::default() };
-    with_machines(synthetic::region(&recipe, 5))
-}
-
-/// Gives hosts machines of their own.
-fn with_machines(mut region: Region) -> Region {
-    for host in &mut region.hosts {
-        host.identity = HostIdentity {
-            machine_id: Some(format!("machine-{}", host.host)),
-            nova_host: Some(host.host.to_string()),
-            hostname: None,
-        };
-    }
-    region
+    synthetic::with_machines(synthetic::region(&recipe, 5))
 }
 
 fn planned(region: &Region, policy: &Policy) -> Rollout {
-    let verdicts = synthetic::all_vulnerable(region);
-    let input = PlanInput {
-        region,
-        verdicts: &verdicts,
-        remedy: &synthetic::remedy(),
-        policy,
-        scope: &Scope::default(),
-        experience: &Experience::default(),
-        configuration: Digest::new("sha256:none"),
-        seed: 1,
-        now: region.taken_at,
-        id: RolloutId::new(uuid::Uuid::nil()),
-    };
-    plan(&input).unwrap().0
+    synthetic::planned(region, policy, 1).unwrap()
 }
 
 fn order<'a>(rollout: &'a Rollout, region: &'a Region, conditions: &'a Conditions) -> Order<'a> {
@@ -238,7 +210,7 @@ async fn after_each_event_of_a_run_the_index_is_what_a_count_of_everything_finds
 #[test]
 fn tenants_who_fill_fresh_hosts_cost_time_and_no_host() {
     let recipe = Recipe { hosts: 30, zones: 1, utilisation: 0.8, ..Recipe::default() };
-    let region = with_machines(synthetic::region(&recipe, 5));
+    let region = synthetic::with_machines(synthetic::region(&recipe, 5));
     let rollout = planned(&region, &Policy { settle: Span::seconds(0), ..Policy::default() });
     let share = percent(20.0);
     let tenants = Churn { created_per_day: share, deleted_per_day: share };

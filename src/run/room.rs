@@ -116,7 +116,7 @@ pub(super) fn has_room_on_waiting_hosts(state: &RunState, planned: &PlannedHost)
 /// Hosts of other domains share no room with it, but for the empty hosts that a zone keeps.
 fn shared_room(state: &RunState, planned: &PlannedHost) -> Option<u32> {
     let keeps_empty = state.rollout().policy.headroom.per_zone.hosts > 0;
-    if keeps_empty { None } else { state.occupancy().domain_number(&planned.host) }
+    if keeps_empty { None } else { state.domain_of(&planned.host) }
 }
 
 /// What a waiting host has to move to mitigated hosts.
@@ -127,10 +127,9 @@ fn movers_of(state: &RunState, planned: &PlannedHost) -> Vec<Mover> {
 /// What begun hosts of a domain have still to move, or of all domains.
 fn begun_movers(state: &RunState, domain: Option<u32>) -> Vec<Mover> {
     let mut movers = Vec::new();
-    for (planned, host) in state.index.in_phase(HostPhase::Active).filter_map(|place| state.at(place)) {
-        if domain.is_none() || state.occupancy().domain_number(&planned.host) == domain {
-            movers.extend(still_to_leave(planned, host));
-        }
+    let shares = |place: &usize| domain.is_none() || state.domain_at(*place) == domain;
+    for (planned, host) in state.index.in_phase(HostPhase::Active).filter(shares).filter_map(|place| state.at(place)) {
+        movers.extend(still_to_leave(planned, host));
     }
     movers
 }
@@ -157,20 +156,18 @@ fn choose(state: &RunState, mover: &Mover, rules: &Rules<'_>) -> Option<Choice> 
 
 /// Whether another begun host of the same domain comes on: it is a target when it is done.
 fn room_may_come(state: &RunState, from: &HostName) -> bool {
-    let domain = state.occupancy().domain_number(from);
-    let mut others = state.index.in_phase(HostPhase::Active).filter(|place| {
-        let host = state.rollout().hosts.get(*place).map(|planned| &planned.host);
-        host.is_some_and(|host| host != from && state.occupancy().domain_number(host) == domain)
-    });
-    others.any(|place| state.index.pulse(place).is_some_and(Pulse::comes_on))
+    let (here, domain) = (state.place_in_order(from), state.domain_of(from));
+    let mut begun = state.index.in_phase(HostPhase::Active);
+    begun.any(|place| {
+        Some(place) != here && state.domain_at(place) == domain && state.index.pulse(place).is_some_and(Pulse::comes_on)
+    })
 }
 
 /// Hosts of the same domain that are not begun.
 fn waiting_hosts<'a>(state: &'a RunState, from: &HostName) -> impl Iterator<Item = &'a HostName> {
-    let domain = state.occupancy().domain_number(from);
-    let waiting = state.index.in_phase(HostPhase::Waiting).filter_map(|place| state.at(place));
-    let waiting = waiting.map(|(planned, _)| &planned.host);
-    waiting.filter(move |host| state.occupancy().domain_number(host) == domain)
+    let domain = state.domain_of(from);
+    let waiting = state.index.in_phase(HostPhase::Waiting).filter(move |place| state.domain_at(*place) == domain);
+    waiting.filter_map(|place| state.at(place)).map(|(planned, _)| &planned.host)
 }
 
 /// Whether the plan may use a host that is not mitigated: it is not begun, or lends room.

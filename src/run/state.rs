@@ -6,6 +6,7 @@ mod index;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use jiff::Timestamp;
 
 use super::event::{Outcome, PauseCause, Runner};
@@ -74,13 +75,15 @@ pub struct RunState {
     changes: u64,
     openings: u64,
     status: RunStatus,
-    hosts: BTreeMap<HostName, HostState>,
-    planned: BTreeMap<HostName, usize>,
+    /// In the rollout's order.
+    hosts: IndexMap<HostName, HostState>,
     occupancy: Occupancy,
+    /// By place in the rollout, the domain in which a host's instances may move.
+    domains: Vec<Option<u32>>,
     pub(super) index: Index,
     pub(super) zone_sizes: BTreeMap<ZoneName, usize>,
     pub(super) rack_sizes: BTreeMap<String, usize>,
-    pub(super) aggregates: BTreeMap<HostName, Vec<String>>,
+    pub(super) aggregates: IndexMap<HostName, Vec<String>>,
     /// Hosts in service when the run began, by zone and by aggregate.
     pub(super) zones_up: BTreeMap<ZoneName, usize>,
     pub(super) aggregates_up: BTreeMap<String, usize>,
@@ -140,7 +143,7 @@ impl RunState {
             openings: 0,
             status: RunStatus::Unbegun,
             hosts: rollout.hosts.iter().map(waiting).collect(),
-            planned: rollout.hosts.iter().enumerate().map(|(index, host)| (host.host.clone(), index)).collect(),
+            domains: rollout.hosts.iter().map(|planned| occupancy.domain_number(&planned.host)).collect(),
             occupancy,
             index: Index::of(&rollout.hosts),
             zone_sizes,
@@ -201,30 +204,42 @@ impl RunState {
         matches!(self.status, RunStatus::Ended(Outcome::Done | Outcome::DoneWithFailures | Outcome::Abandoned))
     }
 
-    /// Hosts by name.
-    pub fn hosts(&self) -> &BTreeMap<HostName, HostState> {
+    /// Hosts by name, in the rollout's order.
+    pub fn hosts(&self) -> &IndexMap<HostName, HostState> {
         &self.hosts
     }
 
     /// Planned hosts in order, each with its state.
     pub fn in_order(&self) -> impl Iterator<Item = (&PlannedHost, &HostState)> {
-        self.rollout.hosts.iter().filter_map(|planned| Some((planned, self.hosts.get(&planned.host)?)))
+        (0..self.rollout.hosts.len()).filter_map(|place| self.at(place))
     }
 
     /// The host at a place in the rollout, with its state.
     pub(super) fn at(&self, place: usize) -> Option<(&PlannedHost, &HostState)> {
         let planned = self.rollout.hosts.get(place)?;
-        Some((planned, self.hosts.get(&planned.host)?))
+        let (name, host) = self.hosts.get_index(place)?;
+        debug_assert_eq!(*name, planned.host, "a rollout names each host once");
+        Some((planned, host))
+    }
+
+    /// The domain in which the instances of the host at a place may move; `None` for one that the region does not have.
+    pub(super) fn domain_at(&self, place: usize) -> Option<u32> {
+        self.domains.get(place).copied().flatten()
+    }
+
+    /// The same of a host by name.
+    pub(super) fn domain_of(&self, host: &HostName) -> Option<u32> {
+        self.place_in_order(host).and_then(|place| self.domain_at(place))
     }
 
     /// A planned host.
     pub fn planned(&self, host: &HostName) -> Option<&PlannedHost> {
-        self.planned.get(host).and_then(|index| self.rollout.hosts.get(*index))
+        self.place_in_order(host).and_then(|place| self.rollout.hosts.get(place))
     }
 
     /// A planned host's place in the rollout, from 0.
     pub(super) fn place_in_order(&self, host: &HostName) -> Option<usize> {
-        self.planned.get(host).copied()
+        self.hosts.get_index_of(host)
     }
 
     /// What is where, moves in flight counted on both sides.
@@ -336,9 +351,8 @@ impl RunState {
 
     /// Takes note of a host that an event has changed.
     fn refresh(&mut self, host: &HostName) {
-        let place = self.planned.get(host).copied();
-        let planned = place.and_then(|place| self.rollout.hosts.get(place));
-        if let (Some(place), Some(planned), Some(state)) = (place, planned, self.hosts.get(host)) {
+        let Some((place, _, state)) = self.hosts.get_full(host) else { return };
+        if let Some(planned) = self.rollout.hosts.get(place) {
             let aggregates = self.aggregates.get(host).map_or(&[][..], Vec::as_slice);
             self.index.refresh(place, planned, state, aggregates);
         }

@@ -176,9 +176,9 @@ impl Occupancy {
         self.layout.host(host).map(|number| self.layout.domain_of(number))
     }
 
-    /// How often room appeared in the domain of `host`. While this stands still, what found no room finds none.
-    pub fn room_appeared(&self, host: &HostName) -> u64 {
-        self.layout.host(host).map_or(0, |number| self.appeared[self.layout.domain_of(number) as usize])
+    /// How often room appeared in a domain. While this stands still, what found no room finds none.
+    pub(crate) fn room_appeared(&self, domain: u32) -> u64 {
+        self.appeared.get(domain as usize).copied().unwrap_or(0)
     }
 
     /// Puts an instance on `host`, whether or not there is room: that is how things are. One that was known is

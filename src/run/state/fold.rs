@@ -164,10 +164,9 @@ impl RunState {
     fn start(&mut self, id: &StepId, attempt: u32, target: Option<&HostName>, now: Timestamp) -> Result<(), String> {
         let host = host_of(id);
         if self.hosts.get(&host).is_some_and(|state| state.phase == HostPhase::Waiting) {
-            let index = *self.planned.get(&host).ok_or_else(|| format!("{host} is not in the rollout"))?;
-            let planned = self.rollout.hosts.get(index).ok_or_else(|| format!("{host} is not in the rollout"))?;
-            let state = self.hosts.get_mut(&host).ok_or_else(|| format!("{host} is not in the rollout"))?;
-            state.begin(planned, now);
+            let unknown = || format!("{host} is not in the rollout");
+            let (place, _, state) = self.hosts.get_full_mut(&host).ok_or_else(unknown)?;
+            state.begin(self.rollout.hosts.get(place).ok_or_else(unknown)?, now);
         }
         let mut retried = false;
         let mut reserve = None;
@@ -202,7 +201,7 @@ impl RunState {
         self.sick = None;
         self.settle_move(id, &host, output);
         let rollout = Arc::clone(&self.rollout);
-        let planned = self.planned.get(&host).and_then(|place| rollout.hosts.get(*place));
+        let planned = self.place_in_order(&host).and_then(|place| rollout.hosts.get(place));
         let state = self.host_mut(&host)?;
         state.remember(id, output);
         if let (StepOutput::Resolved { leaving, .. }, Some(planned)) = (output, planned) {

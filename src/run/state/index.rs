@@ -88,6 +88,8 @@ pub(in crate::run) struct Index {
     failed: BTreeSet<usize>,
     refused: BTreeSet<usize>,
     asking: usize,
+    /// Canary hosts; they do not change.
+    canaries: Vec<usize>,
 }
 
 impl Index {
@@ -101,6 +103,7 @@ impl Index {
             pulses: vec![(HostPhase::Waiting, Pulse::default()); hosts.len()],
             phases: BTreeMap::from([(HostPhase::Waiting, (0..hosts.len()).collect())]),
             waiting,
+            canaries: (0..hosts.len()).filter(|place| hosts[*place].canary).collect(),
             ..Self::default()
         }
     }
@@ -155,6 +158,11 @@ impl Index {
     /// One host; `None` when there is no such place.
     pub fn pulse(&self, place: usize) -> Option<&Pulse> {
         self.pulses.get(place).map(|(_, pulse)| pulse)
+    }
+
+    /// Where the canary hosts stand.
+    pub fn canaries(&self) -> impl Iterator<Item = HostPhase> {
+        self.canaries.iter().filter_map(|place| self.pulses.get(*place)).map(|(phase, _)| *phase)
     }
 
     /// Hosts in a phase, in the rollout's order.

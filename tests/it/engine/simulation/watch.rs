@@ -77,9 +77,10 @@ impl Watch {
         }
     }
 
-    /// An instance goes where the remedy holds, to a host that lends room, or as the plan has it to one that waits.
+    /// An instance goes where the remedy holds, to a host that lends room, or to one that waits: as the plan has it, or where
+    /// no other begun host of its zone comes on.
     fn target(&mut self, state: &RunState, event: &Event) {
-        let EventKind::StepStarted { step, target: Some(target), .. } = &event.kind else { return };
+        let EventKind::StepStarted { step, target: Some(target), because, .. } = &event.kind else { return };
         let rollout = state.rollout();
         let is_done = state.hosts().get(target).is_some_and(|host| host.phase == HostPhase::Done);
         let may = is_done || rollout.targets.contains(target) || rollout.lenders.contains(target);
@@ -88,6 +89,15 @@ impl Watch {
             self.say(format!("{step} goes to {target}, which is out of service"));
         }
         if may {
+            return;
+        }
+        let from = state.step(step).map(|step| &step.step.host);
+        let zone = from.and_then(|from| state.planned(from)).and_then(|planned| planned.zone.as_ref());
+        let mut others = state.in_order().filter(|(planned, host)| {
+            planned.zone.as_ref() == zone && Some(&planned.host) != from && host.phase == HostPhase::Active
+        });
+        let is_last_resort = because.as_ref().is_some_and(|because| because.ends_with("and none will soon"));
+        if is_last_resort && !others.any(|(_, host)| host.is_busy()) {
             return;
         }
         let planned = rollout.hosts.iter().flat_map(|host| &host.moves);

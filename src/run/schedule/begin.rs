@@ -1,0 +1,206 @@
+//! What may begin: steps, moves, hosts.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Decision, Wait};
+use crate::model::{HostName, StepId};
+use crate::plan::PlannedHost;
+use crate::run::host::{HostPhase, HostState, StepState, StepStatus};
+use crate::run::state::{Gate, Pulse, RunState, RunStatus};
+use crate::run::{room, windows};
+use crate::workflow::StepKind;
+
+/// How many waiting hosts of each zone are looked at for a free slot. Hosts behind them wait for the same limits and
+/// room, those of other zones do not; and a region of 10,000 is not searched after each event.
+const LOOKAHEAD: usize = 32;
+
+fn start(step: &StepState, target: Option<HostName>, because: Option<String>) -> Decision {
+    Decision::Start { step: step.step.id.clone(), attempt: step.next_attempt(), target, because }
+}
+
+pub(super) fn begin(planned: &PlannedHost) -> Decision {
+    let step = StepId::of(&planned.host, StepKind::Identify.name());
+    Decision::Start { step, attempt: 1, target: None, because: None }
+}
+
+/// The state at one time.
+pub(super) struct View<'a> {
+    pub(super) state: &'a RunState,
+    pub(super) now: Timestamp,
+}
+
+impl View<'_> {
+    /// Steps that may start and book nothing.
+    pub(super) fn steps(&self) -> Vec<Decision> {
+        let mut starts = Vec::new();
+        for place in self.state.index.with_steps() {
+            starts.extend(self.ready(place, |pulse| &pulse.steps).filter_map(|step| self.start(step).ok()));
+        }
+        if self.state.sick_since().is_some() {
+            starts.truncate(1);
+        }
+        starts
+    }
+
+    /// The next move to start.
+    pub(super) fn next_move(&self) -> Option<Decision> {
+        let limits = self.state.limits();
+        if self.state.index.in_use().has_all_migrations(limits) {
+            return None;
+        }
+        let may_leave = |pulse: &Pulse| pulse.moving.len() < limits.migrations_per_source;
+        let hosts = self.state.index.with_moves().filter(|place| self.state.index.pulse(*place).is_some_and(may_leave));
+        let mut moves = hosts.flat_map(|place| self.ready(place, |pulse| &pulse.moves));
+        moves.find_map(|step| {
+            self.may_start(step).ok()?;
+            let (target, because) = room::target_of(self.state, step, self.state.index.in_use())?;
+            Some(start(step, Some(target), because))
+        })
+    }
+
+    /// Ready steps of one host.
+    fn ready(&self, place: usize, which: fn(&Pulse) -> &Vec<usize>) -> impl Iterator<Item = &StepState> {
+        let host = self.state.at(place).map(|(_, host)| host);
+        let steps = self.state.index.pulse(place).map(which);
+        steps.into_iter().flatten().filter_map(move |step| host?.step_at(*step))
+    }
+
+    /// The start of one ready step, or why it waits.
+    pub(super) fn start(&self, step: &StepState) -> Result<Decision, Wait> {
+        self.may_start(step)?;
+        if step.step.kind != StepKind::Move {
+            return Ok(start(step, None, None));
+        }
+        let in_use = self.state.index.in_use();
+        match room::target_of(self.state, step, in_use) {
+            Some((target, because)) => Ok(start(step, Some(target), because)),
+            None => Err(room::why_waiting(self.state, step, in_use)),
+        }
+    }
+
+    /// Whether a ready step may start, but for a target.
+    fn may_start(&self, step: &StepState) -> Result<(), Wait> {
+        self.may_go_on(step)?;
+        if let StepStatus::Retrying { at, .. } = step.status
+            && at > self.now
+        {
+            return Err(Wait::Retry(at));
+        }
+        if step.step.kind == StepKind::Move {
+            let in_use = self.state.index.in_use();
+            in_use.admits_source(&step.step.host, self.state.limits()).map_err(Wait::Limit)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the run's status lets the step start.
+    fn may_go_on(&self, step: &StepState) -> Result<(), Wait> {
+        let kind = step.step.kind;
+        let quarantined = self.state.hosts().get(&step.step.host).is_some_and(|h| h.phase == HostPhase::Quarantined);
+        if quarantined && kind.is_ordinary() {
+            return Err(Wait::Paused("its host is quarantined".to_owned()));
+        }
+        let stops_compute =
+            |host: &HostState| host.steps().any(|other| other.step.kind == StepKind::Fence && other.is_running());
+        if kind == StepKind::Unfence && self.state.hosts().get(&step.step.host).is_some_and(stops_compute) {
+            return Err(Wait::Paused("nova-compute is being stopped".to_owned()));
+        }
+        match self.state.status() {
+            RunStatus::Paused(_, reason) => {
+                // A host that was rebooted is brought back: that returns capacity and changes nothing else.
+                let gives_back =
+                    matches!(kind, StepKind::Return | StepKind::Evidence | StepKind::Enable | StepKind::Settle);
+                if kind.is_ordinary() && !gives_back {
+                    return Err(Wait::Paused(reason.clone()));
+                }
+            }
+            RunStatus::Stopping if kind.is_ordinary() => return Err(Wait::Stopping),
+            RunStatus::Running | RunStatus::Stopping | RunStatus::Unbegun | RunStatus::Ended(_) => {}
+        }
+        if self.state.sick_since().is_some() {
+            // One step at a time finds out whether the control plane is well again.
+            if self.state.index.is_asking() || !matches!(step.status, StepStatus::Retrying { .. }) {
+                return Err(Wait::ControlPlane);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the canary hosts' gate is reached or opens.
+    pub(super) fn gate(&self) -> Option<Decision> {
+        match self.state.gate() {
+            Gate::Open | Gate::Reached(None) => None,
+            Gate::Reached(Some(at)) => (at <= self.now).then_some(Decision::OpenGate),
+            Gate::Closed => {
+                let canaries = || self.state.index.canaries();
+                let open = canaries().any(|phase| matches!(phase, HostPhase::Waiting | HostPhase::Active));
+                // Canaries that were all left alone have shown nothing: then somebody must say so. One that failed has
+                // paused the run already.
+                let shown = |phase| matches!(phase, HostPhase::Done | HostPhase::Quarantined);
+                let tried = canaries().next().is_none() || canaries().any(shown);
+                let canary = &self.state.rollout().policy.canary;
+                let soak = SignedDuration::try_from(canary.soak.get()).unwrap_or(SignedDuration::MAX);
+                let opens_at = if canary.approve || !tried { None } else { self.now.checked_add(soak).ok() };
+                (!open).then_some(Decision::ReachGate { opens_at })
+            }
+        }
+    }
+
+    /// The next host to begin.
+    pub(super) fn host(&self, refused: &mut BTreeMap<usize, u64>) -> Option<Decision> {
+        let index = &self.state.index;
+        let is_full = || index.in_use().region_is_full(self.state.limits(), self.state.region_size);
+        if self.state.sick_since().is_some() || is_full() {
+            return None;
+        }
+        let mut outlook = room::Outlook::of(self.state);
+        for place in index.next_of_each_zone(LOOKAHEAD) {
+            // While no room appears, what found none finds none.
+            let domain = self.state.domain_at(place);
+            let appeared = domain.map_or(0, |domain| self.state.occupancy().room_appeared(domain));
+            if refused.get(&place) == Some(&appeared) {
+                continue;
+            }
+            let Some((planned, _)) = self.state.at(place) else { continue };
+            if self.admits(planned).is_err() {
+                continue;
+            }
+            if outlook.has_room(planned) {
+                return Some(begin(planned));
+            }
+            refused.insert(place, appeared);
+        }
+        None
+    }
+
+    /// Whether a waiting host may be begun, or why it waits.
+    pub(super) fn admit(&self, planned: &PlannedHost) -> Result<(), Wait> {
+        self.admits(planned)?;
+        room::for_host(self.state, planned).map_err(Wait::Room)
+    }
+
+    /// Whether a waiting host may be begun, but for room.
+    fn admits(&self, planned: &PlannedHost) -> Result<(), Wait> {
+        match self.state.status() {
+            RunStatus::Running => {}
+            RunStatus::Paused(_, reason) => return Err(Wait::Paused(reason.clone())),
+            RunStatus::Stopping | RunStatus::Unbegun | RunStatus::Ended(_) => return Err(Wait::Stopping),
+        }
+        if self.state.sick_since().is_some() {
+            return Err(Wait::ControlPlane);
+        }
+        if !planned.canary {
+            match self.state.gate() {
+                Gate::Open => {}
+                Gate::Closed => return Err(Wait::Canary),
+                Gate::Reached(at) => return Err(Wait::Gate(at)),
+            }
+        }
+        if !windows::admit(&self.state.rollout().policy.windows, self.now, planned.finish_s - planned.start_s) {
+            return Err(Wait::Window);
+        }
+        self.state.index.in_use().admits_host(planned, self.state).map_err(Wait::Limit)
+    }
+}
