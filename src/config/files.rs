@@ -1,6 +1,9 @@
 //! The files that people and this program write.
 
+use std::io;
+
 use serde::Serialize;
+use serde_json::ser::Formatter;
 
 use super::ConfigError;
 use super::text::{FileKind, read, to_yaml};
@@ -54,7 +57,7 @@ const YAML_MOVES_MAX: usize = 5_000;
 pub fn write_rollout(rollout: &Rollout) -> Result<String, ConfigError> {
     let size: usize = rollout.hosts.iter().map(|host| 1 + host.moves.len()).sum();
     if size > YAML_MOVES_MAX {
-        return to_json("rollout", rollout);
+        return to_lines("rollout", rollout);
     }
     to_yaml(rollout).map_err(|error| ConfigError::at("rollout", (1, 1), error.to_string()))
 }
@@ -62,6 +65,24 @@ pub fn write_rollout(rollout: &Rollout) -> Result<String, ConfigError> {
 /// Writes a region as JSON.
 pub fn write_region(region: &Region) -> Result<String, ConfigError> {
     to_json("region", region)
+}
+
+/// JSON with a line for each host and each move: what changed can be compared, and white space is little.
+fn to_lines<T: Serialize>(what: &str, value: &T) -> Result<String, ConfigError> {
+    let mut bytes = Vec::new();
+    let written = value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Lines));
+    written.map_err(|error| ConfigError::json(what, &error))?;
+    bytes.push(b'\n');
+    String::from_utf8(bytes).map_err(|error| ConfigError::at(what, (1, 1), error.to_string()))
+}
+
+/// Begins a line with each element of a list.
+struct Lines;
+
+impl Formatter for Lines {
+    fn begin_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        writer.write_all(if first { b"\n" } else { b",\n" })
+    }
 }
 
 fn to_json<T: Serialize>(what: &str, value: &T) -> Result<String, ConfigError> {
@@ -279,6 +300,9 @@ mod tests {
         let large = rollout(1 + YAML_MOVES_MAX / 11);
         let text = write_rollout(&large).unwrap();
         assert!(text.starts_with('{'));
+        let instances = large.stays.len() + large.hosts.iter().map(|host| host.moves.len()).sum::<usize>();
+        let is_line = |line: &&str| line.starts_with("{\"instance\":");
+        assert_eq!(text.lines().filter(is_line).count(), instances, "a line for each");
         assert_eq!(read_rollout("f", &text).unwrap(), large);
     }
 

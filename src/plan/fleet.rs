@@ -56,7 +56,11 @@ pub(super) struct Fleet<'a> {
     /// Empty targets that each zone keeps.
     pub(super) kept_empty: u32,
     /// Per instance that leaves.
-    instances: Vec<Leaver<'a>>,
+    instances: Vec<Leaver>,
+    /// The same instances themselves: far larger, and not looked at while planning.
+    subjects: Vec<&'a Instance>,
+    /// What few instances ask for beside room and group.
+    particulars: Vec<Particulars>,
     amounts: Vec<i64>,
     suits: Vec<Box<[bool]>>,
 }
@@ -76,11 +80,19 @@ struct Asked {
     zone: Option<u32>,
 }
 
+/// What is looked at of an instance again and again while planning.
 #[derive(Debug)]
-struct Leaver<'a> {
-    instance: &'a Instance,
+struct Leaver {
     duration: Millis,
     group: Option<u32>,
+    /// One member of its group moves at a time.
+    is_exclusive: bool,
+    /// Place in the fleet's particulars.
+    particulars: Option<u32>,
+}
+
+#[derive(Debug)]
+struct Particulars {
     zone: Option<u32>,
     suits: Option<u32>,
     topology: Option<u32>,
@@ -119,8 +131,10 @@ impl<'a> Fleet<'a> {
                 target: policy.limits.migrations_per_target.max(1),
             },
             kept_empty: u32::try_from(policy.headroom.per_zone.hosts).unwrap_or(u32::MAX),
-            instances: Vec::new(),
-            amounts: Vec::new(),
+            instances: Vec::with_capacity(suits.of.len()),
+            subjects: Vec::with_capacity(suits.of.len()),
+            particulars: Vec::new(),
+            amounts: Vec::with_capacity(suits.of.len() * census.classes.len()),
             suits: suits.distinct,
             layout,
         };
@@ -179,13 +193,20 @@ impl<'a> Fleet<'a> {
                 let memory_mb = memory.map_or(0, |class| amounts[class].unsigned_abs());
                 let Asked { group, zone } = asked[*place as usize];
                 self.amounts.extend(amounts);
+                let instance = &census.instances[*place as usize];
+                let suits = suits.next().flatten();
+                let topology = self.layout.numa().topology(instance);
+                let is_particular = zone.is_some() || suits.is_some() || topology.is_some();
+                let particulars = is_particular.then(|| {
+                    self.particulars.push(Particulars { zone, suits, topology });
+                    u32::try_from(self.particulars.len() - 1).unwrap_or(u32::MAX)
+                });
+                self.subjects.push(instance);
                 self.instances.push(Leaver {
-                    instance: &census.instances[*place as usize],
                     duration: millis(estimate.move_seconds(memory_mb)).max(1),
                     group,
-                    zone,
-                    suits: suits.next().flatten(),
-                    topology: self.layout.numa().topology(&census.instances[*place as usize]),
+                    is_exclusive: group.is_some_and(|group| self.layout.is_hard_anti_affinity(group)),
+                    particulars,
                 });
                 self.leaving[*home as usize].push(number);
             }
@@ -205,13 +226,15 @@ impl<'a> Fleet<'a> {
     /// What an instance asks of a host when it leaves `from`.
     pub(super) fn need(&self, instance: u32, from: u32) -> Need<'_> {
         let leaver = &self.instances[instance as usize];
+        let particulars = leaver.particulars.map(|place| &self.particulars[place as usize]);
+        let suits = particulars.and_then(|particulars| particulars.suits);
         Need {
             amounts: self.amounts_of(instance),
             group: leaver.group,
             from,
-            zone: leaver.zone,
-            kinds: leaver.suits.map(|number| &*self.suits[number as usize]),
-            topology: leaver.topology,
+            zone: particulars.and_then(|particulars| particulars.zone),
+            kinds: suits.map(|number| &*self.suits[number as usize]),
+            topology: particulars.and_then(|particulars| particulars.topology),
         }
     }
 
@@ -239,12 +262,13 @@ impl<'a> Fleet<'a> {
 
     /// The group within which one member moves at a time.
     pub(super) fn exclusive_group(&self, instance: u32) -> Option<u32> {
-        self.instances[instance as usize].group.filter(|group| self.layout.is_hard_anti_affinity(*group))
+        let leaver = &self.instances[instance as usize];
+        leaver.group.filter(|_| leaver.is_exclusive)
     }
 
     /// The instance itself.
     pub(super) fn instance(&self, number: u32) -> &'a Instance {
-        self.instances[number as usize].instance
+        self.subjects[number as usize]
     }
 
     /// How many instances leave.

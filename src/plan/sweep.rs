@@ -157,7 +157,7 @@ fn first_stage(fleet: &Fleet<'_>, seed: u64, attempts: usize) -> Vec<Strategy> {
         idle_targets: true,
         seed,
     };
-    let mut seeds = vec![0, slots / 2, slots - slots / 8, slots, slots / 4, slots / 8];
+    let mut seeds = vec![0, slots / 2, slots - slots / 4, slots, slots / 4, slots / 8];
     if attempts == ATTEMPTS.0 && slots >= MANY_SLOTS {
         // One host after the other would take long to open so many slots.
         seeds.rotate_left(1);

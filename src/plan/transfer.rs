@@ -11,6 +11,22 @@ pub(super) struct Transfer {
     pub(super) finish: Millis,
 }
 
+/// A migration without its time.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    instance: u32,
+    to: u32,
+    duration: Millis,
+    /// The group within which one member moves at a time.
+    group: Option<u32>,
+}
+
+impl Waiting {
+    fn of(fleet: &Fleet<'_>, (instance, to): (u32, u32)) -> Self {
+        Self { instance, to, duration: fleet.duration(instance), group: fleet.exclusive_group(instance) }
+    }
+}
+
 /// Until when each stream is taken.
 #[derive(Debug, Clone)]
 pub(super) struct Timetable {
@@ -74,15 +90,15 @@ impl Timetable {
     /// Books all migrations away from one host, beginning at `from`: whenever a stream of the source is free, the
     /// longest that need not wait, else the one that waits least. Returns them in order of start.
     pub(super) fn drain(&mut self, fleet: &Fleet<'_>, placement: &[(u32, u32)], from: Millis) -> Vec<Transfer> {
-        let mut waiting: Vec<(u32, u32)> = placement.to_vec();
-        waiting.sort_by_key(|(instance, _)| (std::cmp::Reverse(fleet.duration(*instance)), *instance));
+        let mut waiting: Vec<Waiting> = placement.iter().map(|placed| Waiting::of(fleet, *placed)).collect();
+        waiting.sort_unstable_by_key(|waiting| (std::cmp::Reverse(waiting.duration), waiting.instance));
         let mut outbound = vec![from; fleet.streams.source];
         let mut transfers = Vec::with_capacity(waiting.len());
         while !waiting.is_empty() {
             let Some(stream) = outbound.iter_mut().min() else { break };
             let mut best = (Millis::MAX, 0);
-            for (index, (instance, to)) in waiting.iter().enumerate() {
-                let available = self.available(*to, fleet.exclusive_group(*instance), *stream);
+            for (index, waiting) in waiting.iter().enumerate() {
+                let available = self.available(waiting.to, waiting.group, *stream);
                 if available < best.0 {
                     best = (available, index);
                 }
@@ -91,9 +107,9 @@ impl Timetable {
                 }
             }
             let (start, index) = best;
-            let (instance, to) = waiting.remove(index);
-            let finish = start + fleet.duration(instance);
-            self.book(to, fleet.exclusive_group(instance), start, finish);
+            let Waiting { instance, to, duration, group } = waiting.remove(index);
+            let finish = start + duration;
+            self.book(to, group, start, finish);
             *stream = finish;
             transfers.push(Transfer { instance, to, start, finish });
         }
