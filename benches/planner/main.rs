@@ -9,7 +9,7 @@ mod regions;
 use std::time::Instant;
 
 use fleetmend::model::{Digest, Limit, Objective, Percent, Policy, Prefer, Region, RolloutId};
-use fleetmend::plan::{Experience, NoRoom, PlanInput, Scope, plan, synthetic};
+use fleetmend::plan::{Experience, Means, NoRoom, PlanError, PlanInput, Scope, plan, synthetic};
 
 /// Share of the hosts that may be out at once: 21 of 999.
 const OUT: usize = 47;
@@ -58,7 +58,7 @@ fn compare(name: &str, region: &Region) {
     let hosts = region.hosts.len();
     ours(name, region, "fewest moves", &policy(hosts, Prefer::FewestMoves));
     let policy = policy(hosts, Prefer::Fastest);
-    let bound = ours(name, region, "fastest", &policy);
+    let Some(bound) = ours(name, region, "fastest", &policy) else { return };
     for (strategy, words) in naive::Naive::ALL {
         let begun = cpu_seconds();
         let outcome = naive::run(strategy, region, &policy, 7);
@@ -67,8 +67,8 @@ fn compare(name: &str, region: &Region) {
     }
 }
 
-/// Plans and checks; answers the bound on the makespan in seconds.
-fn ours(name: &str, region: &Region, words: &str, policy: &Policy) -> f64 {
+/// Plans and checks; answers the bound on the makespan in seconds, where anything can be done at all.
+fn ours(name: &str, region: &Region, words: &str, policy: &Policy) -> Option<f64> {
     let verdicts = synthetic::all_vulnerable(region);
     let remedy = synthetic::remedy();
     let input = PlanInput {
@@ -84,12 +84,28 @@ fn ours(name: &str, region: &Region, words: &str, policy: &Policy) -> f64 {
         id: RolloutId::new(uuid::Uuid::from_u128(1)),
     };
     let (begun, clock) = (cpu_seconds(), Instant::now());
-    let (rollout, report) = plan(&input).expect("a plan of what can be done");
+    let (certificate, shortfalls, ways_out) = match plan(&input) {
+        Ok((rollout, report)) => (Some(rollout.certificate), report.shortfalls, report.ways_out),
+        Err(PlanError::Infeasible { shortfalls, ways_out, .. }) => (None, shortfalls, ways_out),
+        Err(other @ (PlanError::NoSuch { .. } | PlanError::Violations(_))) => panic!("{other}"),
+    };
     let (spent, elapsed) = (cpu_seconds() - begun, clock.elapsed().as_secs_f64());
-    let certificate = &rollout.certificate;
-    let words = format!("**{words}** ({elapsed:.2} s elapsed)");
-    print(name, region, &words, (certificate.moves, 1.0 + certificate.gap, report.shortfalls.len()), spent);
-    certificate.makespan_lower_bound_s
+    let mut words = format!("**{words}** ({elapsed:.2} s elapsed)");
+    let proven = shortfalls.iter().filter(|shortfall| shortfall.proof.is_some()).count();
+    if !shortfalls.is_empty() {
+        let by_hand: Vec<String> = ways_out.iter().filter_map(|way| moves_by_hand(&way.means)).collect();
+        words.push_str(&format!(", {proven} proven stuck; migrations by hand that help: {}", by_hand.join(" + ")));
+    }
+    let (moves, gap) = certificate.as_ref().map_or((0, 0.0), |certificate| (certificate.moves, certificate.gap));
+    print(name, region, &words, (moves, 1.0 + gap, shortfalls.len()), spent);
+    certificate.map(|certificate| certificate.makespan_lower_bound_s)
+}
+
+fn moves_by_hand(means: &Means) -> Option<String> {
+    match means {
+        Means::Moves { moves } => Some(moves.len().to_string()),
+        Means::Hosts { .. } | Means::Stop { .. } | Means::Headroom { .. } => None,
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of instances and MiB stay far below 2^52")]

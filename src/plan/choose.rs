@@ -212,6 +212,7 @@ impl Loop<'_, '_> {
             || hosts.iter().any(|host| self.pack(*host, true))
             || self.seed(domain, u32::MAX, false).is_some()
             || (self.index.rooms[domain as usize].targets == 0 && self.seed(domain, u32::MAX, true).is_some())
+            || self.repair(domain)
     }
 
     /// The last resort when nothing is out anywhere.

@@ -195,11 +195,29 @@ pub enum Means {
         /// The smallest set that was found.
         instances: Vec<InPlace>,
     },
+    /// These live migrations first, by hand and in this order, all hosts being in service: they empty a host.
+    Moves {
+        /// Each of them.
+        moves: Vec<Relocation>,
+    },
     /// Fewer hosts kept empty in each zone by the policy's headroom.
     Headroom {
         /// How many may be kept.
         hosts: usize,
     },
+}
+
+/// An instance to be moved by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relocation {
+    /// Which.
+    pub instance: InstanceId,
+    /// Its name.
+    pub name: String,
+    /// Off which host.
+    pub from: HostName,
+    /// Onto which.
+    pub to: HostName,
 }
 
 /// An instance to be stopped where it is.
@@ -236,6 +254,12 @@ impl fmt::Display for WayOut {
                     0 => Ok(()),
                     more => write!(f, " and {more} more"),
                 }
+            }
+            Means::Moves { moves } => {
+                let told =
+                    |one: &Relocation| format!("{} ({}) from {} to {}", one.name, one.instance, one.from, one.to);
+                let moves: Vec<String> = moves.iter().map(told).collect();
+                write!(f, "{domain}: these live migrations first, in this order: {}", moves.join(", "))
             }
             Means::Headroom { hosts } => {
                 write!(f, "{domain}: `headroom.per_zone.hosts: {hosts}` in the policy")

@@ -24,6 +24,7 @@ pub mod placement;
 mod planner;
 mod pools;
 mod processor;
+mod repair;
 mod rollout;
 mod schedule;
 mod seed;
@@ -40,8 +41,8 @@ pub use diff::{Diff, Difference, DifferenceKind, Weight, diff, diff_region};
 pub use digest::{digest, digest_of, verify_digest};
 pub use headroom::most_out;
 pub use input::{
-    Attempt, Experience, InPlace, Means, NoRoom, PlanError, PlanInput, PlanReport, Scope, Shortfall, Unknown,
-    UnprovenIdentity, WayOut,
+    Attempt, Experience, InPlace, Means, NoRoom, PlanError, PlanInput, PlanReport, Relocation, Scope, Shortfall,
+    Unknown, UnprovenIdentity, WayOut,
 };
 pub use lint::lint;
 pub use movability::{Affinity, Movability, movability};

@@ -135,6 +135,8 @@ pub(super) struct Loop<'f, 'a> {
     pub(super) failed_at: Vec<u32>,
     pub(super) seeds_left: u32,
     pub(super) late_moves_left: u32,
+    /// Bookings that may still be tried and taken back, by domain.
+    pub(super) trials_left: Vec<u32>,
     used: Vec<u32>,
     out: BinaryHeap<Reverse<(Millis, u32)>>,
     planned: Vec<Planned>,
@@ -168,6 +170,7 @@ impl<'f, 'a> Loop<'f, 'a> {
             failed_at: vec![u32::MAX; count],
             seeds_left: strategy.seeds,
             late_moves_left: strategy.late_moves,
+            trials_left: vec![super::repair::TRIALS; fleet.layout.domains().len()],
             used: vec![0; fleet.pools.len()],
             out: BinaryHeap::new(),
             planned: Vec::with_capacity(fleet.hosts.len()),

@@ -4,6 +4,7 @@
 
 mod place;
 mod proof;
+mod rearrange;
 mod shortfall;
 mod ways;
 

@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::rearrange::empty_a_host;
 use crate::model::{Host, HostName, HostRules, InstanceHandling, InstanceId, InstanceStatus, Policy, Region};
 use crate::plan::census::Census;
 use crate::plan::fleet::Fleet;
-use crate::plan::input::{InPlace, Means, NoRoom, PlanInput, Scope, WayOut};
+use crate::plan::input::{InPlace, Means, NoRoom, PlanInput, Relocation, Scope, WayOut};
 use crate::plan::schedule::{Stuck, explain_stuck};
 use crate::plan::select::select;
 use crate::plan::sweep::fewest_stuck;
@@ -31,7 +32,7 @@ pub(crate) fn ways_out(input: &PlanInput<'_>, fleet: &Fleet<'_>, stuck: &[Stuck]
         domains.entry(fleet.layout.domain_of(stuck.host)).or_default().push(stuck.host);
     }
     let domains = domains.into_iter().take(DOMAINS);
-    domains.flat_map(|(domain, stuck)| Trials::of(input, fleet, domain).ways(fleet, &stuck)).collect()
+    domains.flat_map(|(domain, stuck)| Trials::of(input, fleet, domain).ways(fleet, domain, &stuck)).collect()
 }
 
 /// One domain by itself, to be planned again and again.
@@ -124,11 +125,12 @@ impl<'a> Trials<'a> {
         Self { input, label, members, region, scope, policy, left }
     }
 
-    fn ways(mut self, fleet: &Fleet<'_>, stuck: &[u32]) -> Vec<WayOut> {
+    fn ways(mut self, fleet: &Fleet<'_>, domain: u32, stuck: &[u32]) -> Vec<WayOut> {
+        let moves = self.share(9, |trials| trials.moves(fleet, domain));
         let hosts = self.share(3, |trials| trials.hosts(fleet, stuck));
         let headroom = self.share(2, Self::headroom);
         let stops = self.share(1, Self::stops);
-        let means = [hosts, headroom, stops].into_iter().flatten();
+        let means = [moves, hosts, headroom, stops].into_iter().flatten();
         means.map(|means| WayOut { domain: self.label.clone(), means }).collect()
     }
 
@@ -151,6 +153,31 @@ impl<'a> Trials<'a> {
         let like = fleet.host(largest);
         let (count, fewest) = fewest(|count| self.with_hosts(like, count))?;
         Some(Means::Hosts { count, fewest, like: like.host.clone(), capacity: like.capacity.clone() })
+    }
+
+    /// The fewest migrations that empty a host by hand, where the plan then leaves no host out.
+    fn moves(&mut self, fleet: &Fleet<'_>, domain: u32) -> Option<Means> {
+        let steps = empty_a_host(fleet, domain)?;
+        let relocation = |(instance, from, to): (u32, u32, u32)| Relocation {
+            instance: fleet.instance(instance).id,
+            name: fleet.instance(instance).name.clone(),
+            from: fleet.name(from).clone(),
+            to: fleet.name(to).clone(),
+        };
+        let moves: Vec<Relocation> = steps.into_iter().map(relocation).collect();
+        // The same instance may make way twice: where it is in the end counts.
+        let ends: BTreeMap<InstanceId, &HostName> = moves.iter().map(|one| (one.instance, &one.to)).collect();
+        let mut before = Vec::new();
+        for (number, instance) in self.region.instances.iter_mut().enumerate() {
+            if let Some(to) = ends.get(&instance.id) {
+                before.push((number, instance.host.replace((*to).clone())));
+            }
+        }
+        let outcome = self.run(self.input.verdicts);
+        for (number, host) in before {
+            self.region.instances[number].host = host;
+        }
+        outcome.is_some_and(|outcome| outcome.hosts.is_empty()).then_some(Means::Moves { moves })
     }
 
     fn with_hosts(&mut self, like: &Host, count: usize) -> Answer {

@@ -29,6 +29,19 @@ fn in_a_full_fleet_no_host_is_stuck_and_comparing_all_hosts_opens_vacant_ones_so
 }
 
 #[test]
+fn the_only_host_that_can_be_first_is_found_though_its_instances_fit_in_one_way_alone() {
+    // 32 and 28 are free beside it: 20 + 12 and 16 + 12. The biggest into the tightest gap would leave the last outside.
+    let fixture = Fixture::new().host("a", "z", 64).instance(1, "a", 32).host("b", "z", 64).instance(2, "b", 36);
+    let sizes = [20, 16, 12, 12];
+    let first = (10_u128..)
+        .zip(sizes)
+        .fold(fixture.host("c", "z", 64), |fixture, (number, size)| fixture.instance(number, "c", size));
+    let rollout = Case::of(first.0).planned();
+    assert_eq!(rollout.hosts[0].host, host("c"));
+    assert_eq!((rollout.certificate.moves, rollout.certificate.moves_lower_bound), (10, 7));
+}
+
+#[test]
 fn a_zone_without_an_empty_host_is_planned_beside_one_that_has_one() {
     let region = Fixture::new()
         .host("a", "y", 64)

@@ -1,7 +1,7 @@
 //! What cannot be done is an answer: which hosts, why, whether that is proven, and what would help.
 
 use super::*;
-use crate::model::{GroupPolicy, InstanceHandling, InstanceStatus, Place, ServiceStatus, ZoneName};
+use crate::model::{GroupPolicy, InstanceHandling, InstanceId, InstanceStatus, Place, ServiceStatus, ZoneName};
 use crate::plan::fixture::{Fixture, id};
 
 struct Refusal {
@@ -101,7 +101,7 @@ fn stopping_is_offered_for_the_fewest_instances_that_help() {
     let refusal = refused(&Case::of(region));
     let stop = refusal.ways_out.iter().find_map(|way| match &way.means {
         Means::Stop { instances } => Some(instances.iter().map(|stop| stop.instance).collect::<Vec<_>>()),
-        Means::Hosts { .. } | Means::Headroom { .. } => None,
+        Means::Hosts { .. } | Means::Moves { .. } | Means::Headroom { .. } => None,
     });
     assert_eq!(stop.map(|stop| stop.len()), Some(3), "{:?}", refusal.ways());
 }
@@ -199,16 +199,48 @@ fn instances_too_large_to_share_a_host_are_counted() {
     );
 }
 
-#[test]
-fn a_domain_in_which_no_host_can_be_emptied_first_is_a_proof() {
-    // All of it is less than three hosts hold, but the large instance of none fits beside what is on the others.
+/// Four hosts with less on them than three hold, but the large instance of none fits beside what is on the others.
+fn no_host_can_be_first() -> Case {
     let mut fixture = Fixture::new();
     for (number, name) in (0_u128..).zip(["a", "b", "c", "d"]) {
         fixture = fixture.host(name, "z", 64);
         fixture = fixture.instance(number * 10 + 1, name, 30).instance(number * 10 + 2, name, 15);
     }
-    let refusal = refused(&Case::of(fixture.0));
+    Case::of(fixture.0)
+}
+
+#[test]
+fn a_domain_in_which_no_host_can_be_emptied_first_is_a_proof() {
+    let refusal = refused(&no_host_can_be_first());
     assert_eq!(refusal.proof("a"), Some("no host in zone z can be emptied into the room that the others have"));
+}
+
+#[test]
+fn migrations_by_hand_that_empty_a_host_are_offered_in_an_order_in_which_each_has_room() {
+    let mut case = no_host_can_be_first();
+    let refusal = refused(&case);
+    let Means::Moves { moves } = &refusal.ways_out[0].means else { panic!("{:?}", refusal.ways()) };
+    assert_eq!(moves.len(), 3, "one makes way for the large instance, then both leave: {:?}", refusal.ways());
+    for step in moves {
+        let amount = |region: &Region, instance: InstanceId| {
+            region.instances.iter().find(|one| one.id == instance).unwrap().resources.memory_mb()
+        };
+        let there = case.region.instances.iter().filter(|one| one.host.as_ref() == Some(&step.to));
+        let used: u64 = there.map(|one| one.resources.memory_mb()).sum();
+        assert!(used + amount(&case.region, step.instance) <= 64, "{step:?}");
+        let moved = case.region.instances.iter_mut().find(|one| one.id == step.instance).unwrap();
+        assert_eq!(moved.host.replace(step.to.clone()), Some(step.from.clone()));
+    }
+    assert_eq!(case.planned().hosts.len(), 4);
+}
+
+#[test]
+fn migrations_by_hand_keep_to_groups() {
+    // What makes way has a mate on each of the others.
+    let mut case = no_host_can_be_first();
+    case.region = Fixture(case.region).group("g", GroupPolicy::AntiAffinity, &[2, 12, 22, 32]).0;
+    let ways = refused(&case).ways();
+    assert!(ways.iter().all(|way| !way.contains("live migrations first")), "{ways:?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{Work, per};
+use crate::model::ZoneName;
 use crate::plan::check::ground::{Ground, HostView, Time, time};
 use crate::plan::rollout::Rollout;
 
@@ -54,7 +55,7 @@ pub(super) fn region(rollout: &Rollout, ground: &Ground<'_>, works: &[Work]) -> 
 /// Hosts of one zone share the zone's slots, and what must stay in service.
 pub(super) fn zones<'a>(rollout: &Rollout, ground: &'a Ground<'_>, works: &[Work]) -> Vec<(&'a str, Time)> {
     let limits = &rollout.policy.limits;
-    let zones = shares(ground, works, |view| view.host.zone.iter().map(|zone| zone.as_str()).collect());
+    let zones = shares(ground, works, |view| view.host.zone.iter().map(ZoneName::as_str).collect());
     let bound = |(zone, share): (&'a str, Share)| {
         let slots = limits.hosts_per_zone.of(share.all).min(may_leave(share.up, limits.keep_up.per_zone));
         (zone, per(share.out, slots))
@@ -93,13 +94,13 @@ pub(super) fn headroom(rollout: &Rollout, ground: &Ground<'_>, works: &[Work]) -
         return None;
     }
     let zone_of = |host: usize| ground.hosts[host].host.zone.as_ref();
-    let mut zones: BTreeMap<&crate::model::ZoneName, Vec<&Work>> = BTreeMap::new();
+    let mut zones: BTreeMap<&ZoneName, Vec<&Work>> = BTreeMap::new();
     for work in works {
         if let Some(zone) = zone_of(work.host) {
             zones.entry(zone).or_default().push(work);
         }
     }
-    let of_zone = |(zone, works): (&crate::model::ZoneName, Vec<&Work>)| {
+    let of_zone = |(zone, works): (&ZoneName, Vec<&Work>)| {
         let up = (0..ground.hosts.len()).filter(|host| zone_of(*host) == Some(zone));
         let up: Vec<usize> = up.filter(|host| ground.hosts[*host].is_in_service()).collect();
         let of_class = |(class, name): (usize, &&str)| {
