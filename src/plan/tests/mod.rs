@@ -1,9 +1,11 @@
 //! Whole plans: what they do with each kind of host and instance, and that the checker agrees with every one.
 
 mod bounds;
+mod broken;
 mod checker;
 mod diff;
 mod domains;
+mod drawn;
 mod hard;
 mod infeasible;
 mod numa;
