@@ -108,6 +108,14 @@ impl Lab {
         }
     }
 
+    /// Runs a job that must succeed; gives its order and what it said.
+    pub async fn done(&self, host: &HostName, job: Job) -> (JobOrder, String) {
+        let order = self.job_order(host, job).await;
+        let (status, output) = self.run(&order).await;
+        assert_eq!(status, 0, "{output}");
+        (order, output)
+    }
+
     pub async fn run(&self, order: &JobOrder) -> (i32, String) {
         self.shell.start_job(order).await.unwrap();
         self.ended(order).await
@@ -194,8 +202,13 @@ pub fn targets(manager: PackageManager) -> Vec<PackageTarget> {
     names.iter().chain(&["nowhere-to-be-found"]).map(name).collect()
 }
 
-/// Puts the old packages back, so that there is something to update.
-pub fn downgrade(host: &HostName, manager: PackageManager) {
+/// Puts the old packages back, so that there is something to update; the host's faults are undone in the end.
+pub fn downgraded(number: u32, host: &HostName, manager: PackageManager) -> Healed {
+    downgrade(host, manager);
+    Healed(number)
+}
+
+fn downgrade(host: &HostName, manager: PackageManager) {
     let command = match manager {
         PackageManager::Rpm => {
             "dnf -q -y remove --duplicates >/dev/null 2>&1; \

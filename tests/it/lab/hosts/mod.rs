@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use bench::{
-    Healed, Lab, PATIENCE, TURN, downgrade, end_guest, fault, has_fixed_microcode, holds_fixed_microcode, hosts, on,
-    quiet, settings, start_guest, subjects, targets, version,
+    Lab, PATIENCE, TURN, downgraded, end_guest, fault, has_fixed_microcode, holds_fixed_microcode, hosts, on, quiet,
+    settings, start_guest, subjects, targets, version,
 };
 
 #[tokio::test]
@@ -90,11 +90,8 @@ async fn an_update_survives_the_loss_of_its_connection_and_runs_once() {
     let _turn = TURN.lock().await;
     let lab = Lab::new();
     for (number, host, manager) in subjects() {
-        downgrade(&host, manager);
-        let _healed = Healed(number);
-        let stage = lab.job_order(&host, Job::StagePackages(targets(manager))).await;
-        let (status, output) = lab.run(&stage).await;
-        assert_eq!(status, 0, "{output}");
+        let _healed = downgraded(number, &host, manager);
+        lab.done(&host, Job::StagePackages(targets(manager))).await;
         assert!(!has_fixed_microcode(&lab.facts(&host).await), "staging installs nothing");
 
         lab.fence(&host, true).await;
@@ -133,8 +130,7 @@ async fn an_update_repairs_what_a_power_cut_left_behind() {
     let _turn = TURN.lock().await;
     let lab = Lab::new();
     for (number, host, manager) in subjects() {
-        downgrade(&host, manager);
-        let _healed = Healed(number);
+        let _healed = downgraded(number, &host, manager);
         let boot = lab.shell.boot(&host).await.unwrap().id;
         fault(number, "slow=3");
         let cut = lab.job_order(&host, Job::UpdatePackages(targets(manager))).await;
@@ -154,9 +150,7 @@ async fn an_update_repairs_what_a_power_cut_left_behind() {
         super::lab(&["heal", &number.to_string()]);
         assert_eq!(lab.shell.job(&host, &cut.unit).await.unwrap(), JobStatus::Absent, "jobs end with their boot");
 
-        let again = lab.job_order(&host, Job::UpdatePackages(targets(manager))).await;
-        let (status, output) = lab.run(&again).await;
-        assert_eq!(status, 0, "{output}");
+        let (again, output) = lab.done(&host, Job::UpdatePackages(targets(manager))).await;
         let whole = on(&host, &format!("cat /run/fleetmend/{}/output", again.unit));
         let found = if manager == PackageManager::Rpm { "installed twice: " } else { "dpkg was interrupted" };
         assert!(whole.contains(found), "there was something to repair: {whole}");
@@ -176,17 +170,12 @@ async fn what_was_staged_is_installed_even_when_the_repositories_are_gone() {
     let _turn = TURN.lock().await;
     let lab = Lab::new();
     for (number, host, manager) in subjects() {
-        downgrade(&host, manager);
-        let _healed = Healed(number);
-        let stage = lab.job_order(&host, Job::StagePackages(targets(manager))).await;
-        let (status, output) = lab.run(&stage).await;
-        assert_eq!(status, 0, "{output}");
+        let _healed = downgraded(number, &host, manager);
+        lab.done(&host, Job::StagePackages(targets(manager))).await;
         fault(number, "repo-refused");
         let again = lab.job_order(&host, Job::StagePackages(targets(manager))).await;
         assert_ne!(lab.run(&again).await.0, 0, "what cannot be downloaded is not staged");
-        let update = lab.job_order(&host, Job::UpdatePackages(targets(manager))).await;
-        let (status, output) = lab.run(&update).await;
-        assert_eq!(status, 0, "{output}");
+        let (_, output) = lab.done(&host, Job::UpdatePackages(targets(manager))).await;
         assert!(has_fixed_microcode(&lab.facts(&host).await), "{output}");
     }
 }
@@ -196,8 +185,7 @@ async fn a_job_over_its_limit_is_ended_and_one_that_fails_says_why() {
     let _turn = TURN.lock().await;
     let lab = Lab::new();
     for (number, host, manager) in subjects() {
-        downgrade(&host, manager);
-        let _healed = Healed(number);
+        let _healed = downgraded(number, &host, manager);
         let package = if manager == PackageManager::Rpm { "microcode_ctl" } else { "intel-microcode" };
         fault(number, &format!("fail-pre={package}"));
         let failing = lab.job_order(&host, Job::UpdatePackages(targets(manager))).await;
@@ -227,9 +215,7 @@ async fn cpu_flags_are_added_to_nova_conf_and_read_back() {
         on(&host, &format!("rm -f {file}.before-fleetmend"));
         let before = on(&host, &format!("cat {file}"));
         let job = Job::AddCpuFlags { file: file.to_owned(), flags: vec!["ssbd".to_owned(), "md-clear".to_owned()] };
-        let order = lab.job_order(&host, job).await;
-        let (status, output) = lab.run(&order).await;
-        assert_eq!(status, 0, "{output}");
+        lab.done(&host, job).await;
         let after = on(&host, &format!("cat {file}"));
         assert_eq!(after, before.replace("pcid, ssbd", "pcid, ssbd, md-clear"));
         let conf = lab.facts(&host).await.nova_conf.unwrap();
