@@ -24,6 +24,11 @@ impl Fixture {
         })
     }
 
+    /// These hosts in zone `z`, with room for 64 MiB each.
+    pub(super) fn of(names: &[&str]) -> Self {
+        names.iter().fold(Self::new(), |fixture, name| fixture.host(name, "z", 64))
+    }
+
     /// A healthy host with room for `memory_mb` MiB and plenty of everything else.
     pub(super) fn host(mut self, name: &str, zone: &str, memory_mb: u64) -> Self {
         self.0.hosts.push(Host {

@@ -76,10 +76,7 @@ fn the_checker_catches_a_broken_planner() {
 
 #[test]
 fn the_checker_catches_targets_that_are_full_or_hold_a_group_mate() {
-    let region = Fixture::new()
-        .host("a", "z", 64)
-        .host("b", "z", 64)
-        .host("c", "z", 64)
+    let region = Fixture::of(&["a", "b", "c"])
         .instance(1, "a", 40)
         .instance(2, "b", 40)
         .instance(3, "b", 10)

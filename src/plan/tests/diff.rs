@@ -7,7 +7,7 @@ use crate::model::{HostIdentity, InstanceHandling, InstanceStatus, NewInstances,
 use crate::plan::fixture::{Fixture, id};
 
 fn region() -> Region {
-    let fixture = Fixture::new().host("a", "z", 64).host("b", "z", 64).host("c", "z", 64);
+    let fixture = Fixture::of(&["a", "b", "c"]);
     let fixture = fixture.instance(1, "a", 10).instance(2, "a", 10);
     fixture.instance(3, "a", 10).with_instance(|instance| instance.status = InstanceStatus::Shutoff).0
 }
@@ -44,7 +44,7 @@ fn a_region_that_did_not_change_differs_in_nothing() {
 fn instances_that_came_and_went_are_adapted_to() {
     let before = region();
     let planned = rollout(&before, |_| {});
-    let after = Fixture::new().host("a", "z", 64).host("b", "z", 64).host("c", "z", 64).instance(1, "a", 10);
+    let after = Fixture::of(&["a", "b", "c"]).instance(1, "a", 10);
     let after = after.instance(3, "a", 10).instance(4, "a", 10).0;
     let found = diff_region(&planned, &after);
     assert_eq!(found.weight(), Weight::Adapts);

@@ -72,10 +72,7 @@ fn one_host_of_each_class_is_planned_where_the_larger_take_the_smaller_ones_inst
 
 #[test]
 fn a_group_with_a_member_on_every_host_but_one_can_be_done() {
-    let region = Fixture::new()
-        .host("a", "z", 64)
-        .host("b", "z", 64)
-        .host("c", "z", 64)
+    let region = Fixture::of(&["a", "b", "c"])
         .instance(1, "a", 20)
         .instance(2, "b", 20)
         .group("g", GroupPolicy::AntiAffinity, &[1, 2])
@@ -86,10 +83,7 @@ fn a_group_with_a_member_on_every_host_but_one_can_be_done() {
 
 #[test]
 fn an_affinity_pair_keeps_its_host_out_and_its_room_taken() {
-    let region = Fixture::new()
-        .host("a", "z", 64)
-        .host("b", "z", 64)
-        .host("c", "z", 64)
+    let region = Fixture::of(&["a", "b", "c"])
         .instance(1, "a", 20)
         .instance(2, "a", 20)
         .group("pair", GroupPolicy::Affinity, &[1, 2])

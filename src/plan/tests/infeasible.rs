@@ -31,7 +31,7 @@ fn refused(case: &Case) -> Refusal {
 
 /// Two hosts of which neither has room for the other's instance.
 fn two_full_hosts() -> Fixture {
-    Fixture::new().host("a", "z", 64).host("b", "z", 64).instance(1, "a", 60).instance(2, "b", 60)
+    Fixture::of(&["a", "b"]).instance(1, "a", 60).instance(2, "b", 60)
 }
 
 #[test]
@@ -89,10 +89,7 @@ fn a_policy_that_names_hosts_of_another_domain_leaves_the_ways_out_as_they_are()
 
 #[test]
 fn stopping_is_offered_for_the_fewest_instances_that_help() {
-    let region = Fixture::new()
-        .host("a", "z", 64)
-        .host("b", "z", 64)
-        .host("c", "z", 64)
+    let region = Fixture::of(&["a", "b", "c"])
         .instance(1, "a", 34)
         .instance(2, "b", 34)
         .instance(3, "c", 34)
@@ -116,7 +113,7 @@ fn stopping_is_not_offered_where_the_policy_does_not_leave_stopped_instances() {
 
 #[test]
 fn a_smaller_headroom_is_offered_where_it_is_the_headroom_that_lacks() {
-    let region = Fixture::new().host("a", "z", 64).host("b", "z", 64).instance(1, "a", 10).0;
+    let region = Fixture::of(&["a", "b"]).instance(1, "a", 10).0;
     let mut case = Case::of(region);
     case.policy.headroom.per_zone.hosts = 1;
     let refusal = refused(&case);
@@ -166,10 +163,7 @@ fn the_only_host_of_its_domain_is_proven_stuck() {
 
 #[test]
 fn a_group_as_large_as_the_fleet_is_a_proof() {
-    let region = Fixture::new()
-        .host("a", "z", 64)
-        .host("b", "z", 64)
-        .host("c", "z", 64)
+    let region = Fixture::of(&["a", "b", "c"])
         .instance(1, "a", 5)
         .instance(2, "b", 5)
         .instance(3, "c", 5)
@@ -184,14 +178,7 @@ fn a_group_as_large_as_the_fleet_is_a_proof() {
 
 #[test]
 fn instances_too_large_to_share_a_host_are_counted() {
-    let region = Fixture::new()
-        .host("a", "z", 64)
-        .host("b", "z", 64)
-        .host("c", "z", 64)
-        .instance(1, "a", 34)
-        .instance(2, "b", 34)
-        .instance(3, "c", 34)
-        .0;
+    let region = Fixture::of(&["a", "b", "c"]).instance(1, "a", 34).instance(2, "b", 34).instance(3, "c", 34).0;
     let refusal = refused(&Case::of(region));
     assert_eq!(
         refusal.proof("a"),

@@ -67,6 +67,29 @@ impl Tiny {
         seen
     }
 
+    /// The fewest moves by which every host can be emptied, one after the other; hosts side by side need no fewer.
+    fn fewest_moves(&self) -> Option<usize> {
+        let everything = (1_u32 << self.hosts.len()) - 1;
+        let first: State = (0, self.instances.iter().map(|(home, _)| *home).collect());
+        let mut known: BTreeSet<State> = BTreeSet::new();
+        let mut open = BTreeSet::from([(0, first)]);
+        while let Some((moves, (done, at))) = open.pop_first() {
+            if done == everything {
+                return Some(moves);
+            }
+            if !known.insert((done, at.clone())) {
+                continue;
+            }
+            for host in (0..self.hosts.len()).filter(|host| done & (1 << host) == 0) {
+                let leaving = at.iter().filter(|home| **home == host).count();
+                let mut emptied = Vec::new();
+                self.empty(host, 0, &mut at.clone(), &mut emptied);
+                open.extend(emptied.into_iter().map(|at| (moves + leaving, (done | 1 << host, at))));
+            }
+        }
+        None
+    }
+
     /// Every way to empty `host`, from the instance with this number on.
     fn empty(&self, host: usize, from: usize, at: &mut Vec<usize>, ways: &mut Vec<Vec<usize>>) {
         let Some(instance) = (from..at.len()).find(|instance| at[*instance] == host) else {
@@ -94,7 +117,12 @@ proptest! {
         let reachable = tiny.reachable();
         let everything = (1_u32 << tiny.hosts.len()) - 1;
         match Case::of(tiny.region()).plan() {
-            Ok(_) => prop_assert!(reachable.iter().any(|(done, _)| *done == everything)),
+            Ok(rollout) => {
+                prop_assert!(reachable.iter().any(|(done, _)| *done == everything));
+                let (fewest, certificate) = (tiny.fewest_moves().unwrap(), &rollout.certificate);
+                prop_assert!(certificate.moves_lower_bound <= fewest, "{} {fewest}", certificate.moves_lower_bound);
+                prop_assert!(fewest <= certificate.moves, "{fewest} {}", certificate.moves);
+            }
             Err(PlanError::Infeasible { shortfalls, .. }) => {
                 for shortfall in shortfalls.iter().filter(|shortfall| shortfall.proof.is_some()) {
                     let number: u32 = shortfall.host.as_str()[1..].parse().unwrap();

@@ -19,14 +19,7 @@ fn order(rollout: &Rollout) -> Vec<&str> {
 
 #[test]
 fn an_empty_host_goes_first_and_then_each_instance_moves_once() {
-    let region = Fixture::new()
-        .host("a", "z", 64)
-        .host("b", "z", 64)
-        .host("c", "z", 64)
-        .instance(1, "a", 30)
-        .instance(2, "a", 30)
-        .instance(3, "c", 40)
-        .0;
+    let region = Fixture::of(&["a", "b", "c"]).instance(1, "a", 30).instance(2, "a", 30).instance(3, "c", 40).0;
     let rollout = Case::of(region).planned();
     assert_eq!(rollout.hosts[0].host, host("b"));
     assert_eq!((rollout.certificate.moves, rollout.certificate.instances), (3, 3));
@@ -35,13 +28,7 @@ fn an_empty_host_goes_first_and_then_each_instance_moves_once() {
 
 #[test]
 fn without_an_empty_host_the_one_with_the_fewest_instances_is_the_seed() {
-    let region = Fixture::new()
-        .host("a", "z", 64)
-        .host("b", "z", 64)
-        .instance(1, "a", 10)
-        .instance(2, "a", 10)
-        .instance(3, "b", 30)
-        .0;
+    let region = Fixture::of(&["a", "b"]).instance(1, "a", 10).instance(2, "a", 10).instance(3, "b", 30).0;
     let rollout = Case::of(region).planned();
     assert_eq!(order(&rollout), ["b", "a"]);
     assert_eq!(rollout.certificate.moves, 4);
@@ -50,7 +37,7 @@ fn without_an_empty_host_the_one_with_the_fewest_instances_is_the_seed() {
 
 #[test]
 fn a_mitigated_host_is_skipped_and_takes_instances() {
-    let region = Fixture::new().host("a", "z", 64).host("b", "z", 64).instance(1, "a", 10).0;
+    let region = Fixture::of(&["a", "b"]).instance(1, "a", 10).0;
     let rollout = Case::of(region).verdict("b", VerdictKind::Mitigated).planned();
     assert_eq!(skips(&rollout)["b"], SkipReason::Mitigated);
     assert_eq!(rollout.targets, vec![host("b")]);
@@ -95,9 +82,7 @@ fn a_scope_that_names_what_is_not_there_is_refused() {
 
 #[test]
 fn stopped_instances_stay_and_keep_their_room() {
-    let region = Fixture::new()
-        .host("a", "z", 64)
-        .host("b", "z", 64)
+    let region = Fixture::of(&["a", "b"])
         .instance(1, "a", 40)
         .with_instance(|instance| instance.status = InstanceStatus::Shutoff)
         .instance(2, "b", 40)
@@ -115,9 +100,7 @@ fn stopped_instances_stay_and_keep_their_room() {
 
 #[test]
 fn an_instance_that_cannot_move_keeps_its_host_out() {
-    let region = Fixture::new()
-        .host("a", "z", 64)
-        .host("b", "z", 64)
+    let region = Fixture::of(&["a", "b"])
         .instance(1, "a", 10)
         .with_instance(|instance| instance.status = InstanceStatus::VerifyResize)
         .0;
@@ -128,10 +111,7 @@ fn an_instance_that_cannot_move_keeps_its_host_out() {
 
 #[test]
 fn locked_instances_and_affinity_mates_are_not_moved() {
-    let region = Fixture::new()
-        .host("a", "z", 64)
-        .host("b", "z", 64)
-        .host("c", "z", 64)
+    let region = Fixture::of(&["a", "b", "c"])
         .instance(1, "a", 10)
         .with_instance(|instance| instance.locked = true)
         .instance(2, "b", 10)
@@ -182,7 +162,7 @@ fn canaries_go_first_alone_and_are_watched() {
 
 #[test]
 fn one_selected_host_of_a_vulnerable_zone_borrows_room_and_the_rollout_says_so() {
-    let region = Fixture::new().host("a", "z", 64).host("b", "z", 64).instance(1, "a", 10).instance(2, "b", 10).0;
+    let region = Fixture::of(&["a", "b"]).instance(1, "a", 10).instance(2, "b", 10).0;
     let mut case = Case::of(region);
     case.scope.hosts.insert(host("a"));
     let rollout = case.planned();
@@ -208,7 +188,7 @@ fn zones_racks_and_what_stays_up_limit_how_many_are_out() {
 
 #[test]
 fn the_digest_covers_everything_but_itself() {
-    let region = Fixture::new().host("a", "z", 64).host("b", "z", 64).instance(1, "a", 10).0;
+    let region = Fixture::of(&["a", "b"]).instance(1, "a", 10).0;
     let mut rollout = Case::of(region).planned();
     assert!(verify_digest(&rollout));
     assert!(rollout.digest.as_str().starts_with("sha256:") && rollout.digest.as_str().len() == 71);
@@ -229,7 +209,7 @@ fn no_vulnerable_host_is_a_plan_with_nothing_to_do() {
 
 #[test]
 fn a_rollout_changed_by_hand_cannot_be_run() {
-    let region = Fixture::new().host("a", "z", 64).host("b", "z", 64).instance(1, "a", 10).0;
+    let region = Fixture::of(&["a", "b"]).instance(1, "a", 10).0;
     let rollout = Case::of(region).planned();
     assert!(lint(&rollout).iter().all(|note| note.severity != Severity::Fatal));
     let mut changed = rollout.clone();
@@ -254,7 +234,7 @@ fn notes_say_what_holds_the_campaign_and_who_stays_vulnerable() {
 
 #[test]
 fn a_host_takes_what_it_took_before_and_the_others_the_median_of_what_was_measured() {
-    let region = Fixture::new().host("a", "z", 64).host("b", "z", 64).host("c", "z", 64).host("d", "z", 64).0;
+    let region = Fixture::of(&["a", "b", "c", "d"]).0;
     let work = |measured: &[(&str, u64)]| {
         let mut case = Case::of(region.clone());
         let measured = measured.iter().map(|(name, seconds)| (host(name), Span::seconds(*seconds)));
