@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use bench::{
-    Lab, PATIENCE, TURN, downgraded, end_guest, fault, has_fixed_microcode, holds_fixed_microcode, hosts, on, quiet,
-    settings, start_guest, subjects, targets, version,
+    KERNEL_FILES, Lab, PATIENCE, TURN, downgraded, end_guest, fault, has_fixed_microcode, holds_fixed_microcode, hosts,
+    on, quiet, settings, start_guest, subjects, targets, version,
 };
 
 #[tokio::test]
@@ -30,6 +30,8 @@ async fn every_host_tells_all_of_its_facts_and_who_it_is() {
         assert!(facts.packages.iter().all(|package| package.name != "nowhere-to-be-found"));
         assert!(facts.domain_capabilities.unwrap().host_model.contains_key("ssbd"), "{host}");
         assert_eq!(facts.nova_conf.unwrap()["libvirt"]["cpu_mode"], ["custom"]);
+        let kernel_files = KERNEL_FILES.map(|path| facts.kernel_files[path].as_deref());
+        assert_eq!(kernel_files, [Some("Linux"), None], "{host}");
         let identity = lab.shell.identity(&host).await.unwrap();
         assert!(identity.is_known());
         assert_eq!(identity.nova_host.as_deref(), Some(host.as_str()));
