@@ -39,7 +39,7 @@ pub struct GlobalArgs {
     /// Configuration file [default: fleetmend.yaml here, else in the XDG configuration folder]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where journals are kept, `sqlite:PATH` [default: under the XDG state folder]
+    /// Where journals are kept, `sqlite:PATH` or `postgres://USER@HOST/DATABASE` [default: under the XDG state folder]
     #[arg(long, global = true, value_name = "URL")]
     pub state: Option<String>,
     /// Format of what is printed; commands say which of them they know

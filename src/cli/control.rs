@@ -95,10 +95,10 @@ pub fn limits(args: &LimitsArgs, session: &Session) -> Result<Exit, CommandError
     let changes =
         [args.hosts, args.hosts_per_zone, args.migrations, args.migrations_per_source, args.migrations_per_target];
     if changes.iter().all(Option::is_none) {
-        let journal = store::open_existing(session)?;
         return store::block_on(async {
-            let listing = store::find(&journal, args.run.as_deref(), Default::NewestUnfinished).await?;
-            super::output::print_json(run::load(&journal, listing.run).await?.limits())?;
+            let journal = store::open_existing(session).await?;
+            let listing = store::find(journal.as_ref(), args.run.as_deref(), Default::NewestUnfinished).await?;
+            super::output::print_json(run::load(journal.as_ref(), listing.run).await?.limits())?;
             Ok(Exit::Done)
         });
     }
@@ -133,14 +133,14 @@ fn ask(
     session: &Session,
     request: impl Fn(&RunState) -> Result<Request, CommandError>,
 ) -> Result<Exit, CommandError> {
-    let journal = store::open_existing(session)?;
     store::block_on(async {
-        let listing = store::find(&journal, prefix, Default::NewestUnfinished).await?;
-        let state = run::load(&journal, listing.run).await?;
+        let journal = store::open_existing(session).await?;
+        let listing = store::find(journal.as_ref(), prefix, Default::NewestUnfinished).await?;
+        let state = run::load(journal.as_ref(), listing.run).await?;
         let request = request(&state)?;
         let placed = PlacedRequest { request, by: session.user(), at: Timestamp::now() };
         journal.place_request(listing.run, &placed).await?;
-        let observation = store::observe(&journal, listing.run, state.status(), session).await?;
+        let observation = store::observe(journal.as_ref(), listing.run, state.status(), session).await?;
         if !observation.alive {
             tell(format!(
                 "nobody runs {run}: the request is kept, `fleetmend resume {run}` takes it up\n",
@@ -148,7 +148,7 @@ fn ask(
             ));
             return Ok(Exit::Done);
         }
-        answer(&journal, listing.run, &state, session).await
+        answer(journal.as_ref(), listing.run, &state, session).await
     })
 }
 

@@ -46,8 +46,8 @@ struct Line<'a> {
 pub fn run(args: &MarksArgs, session: &Session) -> Result<Exit, CommandError> {
     let as_json = session.json("marks")?;
     let configuration = session.configuration()?;
-    let journal = if session.journal()?.exists() { Some(store::open_existing(session)?) } else { None };
     store::block_on(async {
+        let journal = store::find_existing(session).await?;
         let cloud = ports::cloud(session, &configuration).await?;
         let known = match &journal {
             Some(journal) => journal.runs().await?.into_iter().map(|run| (run.run, run.ended)).collect(),

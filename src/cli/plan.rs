@@ -125,21 +125,23 @@ const RUNS_REMEMBERED: usize = 3;
 
 /// What the journal tells of earlier runs on `region`. A plan can do without: what cannot be read is said and left.
 fn experience(region: &Region, session: &Session) -> Experience {
-    if !session.journal().is_ok_and(|path| path.exists()) {
-        return Experience::default();
-    }
-    let read = || store::block_on(measured(store::open_existing(session)?, region));
-    read().unwrap_or_else(|error| {
+    let read = async {
+        match store::find_existing(session).await? {
+            Some(journal) => measured(journal.as_ref(), region).await,
+            None => Ok(Experience::default()),
+        }
+    };
+    store::block_on(read).unwrap_or_else(|error| {
         not_used(&error);
         Experience::default()
     })
 }
 
-async fn measured(journal: impl Journal, region: &Region) -> Result<Experience, CommandError> {
+async fn measured(journal: &dyn Journal, region: &Region) -> Result<Experience, CommandError> {
     let mut measured = Measured::default();
     let runs = journal.runs().await?.into_iter().filter(|run| run.region == region.region);
     for run in runs.take(RUNS_REMEMBERED) {
-        match earlier(&journal, run.run).await {
+        match earlier(journal, run.run).await {
             Ok((rollout, events)) => measured.add(&rollout, &events, region),
             Err(error) => not_used(&error),
         }
@@ -147,7 +149,7 @@ async fn measured(journal: impl Journal, region: &Region) -> Result<Experience, 
     Ok(measured.experience())
 }
 
-async fn earlier(journal: &impl Journal, run: RunId) -> Result<(Rollout, Vec<Event>), CommandError> {
+async fn earlier(journal: &dyn Journal, run: RunId) -> Result<(Rollout, Vec<Event>), CommandError> {
     let record = journal.record(run).await?;
     let rollout = serde_json::from_str(&record.rollout).map_err(|error| {
         CommandError::doing(Exit::Unexpected, format!("cannot read the rollout of run {run}"), error)

@@ -28,10 +28,10 @@ pub struct ReportArgs {
 pub fn run(args: &ReportArgs, session: &Session) -> Result<Exit, CommandError> {
     let format = session.format("report", &[Format::Markdown, Format::Json, Format::Html])?;
     args.output.check()?;
-    let journal = store::open_existing(session)?;
     let report = store::block_on(async {
-        let listing = store::find(&journal, args.run.as_deref(), Default::Newest).await?;
-        tell(&journal, listing.run, session).await
+        let journal = store::open_existing(session).await?;
+        let listing = store::find(journal.as_ref(), args.run.as_deref(), Default::Newest).await?;
+        tell(journal.as_ref(), listing.run, session).await
     })?;
     args.output.write(render(&report, format)?.as_bytes())?;
     Ok(Exit::Done)

@@ -113,7 +113,7 @@ pub fn begin(args: &RunArgs, session: &Session) -> Result<Exit, CommandError> {
         if !args.dry_run {
             confirm(&rollout, &args.approval, session)?;
         }
-        let engine = engine(ports, args.dry_run, &args.engine, session)?;
+        let engine = engine(ports, args.dry_run, &args.engine, session).await?;
         let kind = if args.dry_run { Kind::Dry } else { Kind::Real };
         let mut watcher = ui::watcher(session, &rollout, kind, as_json);
         let steer = signals::steer();
@@ -146,15 +146,15 @@ fn same_configuration(rollout: &Rollout, configuration: &Configuration, changed:
 pub fn resume(args: &ResumeArgs, session: &Session) -> Result<Exit, CommandError> {
     let as_json = session.json("resume")?;
     let configuration = session.configuration()?;
-    let journal = store::open_existing(session)?;
     store::block_on(async {
-        let listing = store::find(&journal, args.run.as_deref(), Default::NewestUnfinished).await?;
-        let state = run::load(&journal, listing.run).await?;
+        let journal = store::open_existing(session).await?;
+        let listing = store::find(journal.as_ref(), args.run.as_deref(), Default::NewestUnfinished).await?;
+        let state = run::load(journal.as_ref(), listing.run).await?;
         drop(journal);
         same_configuration(state.rollout(), &configuration, args.configuration_changed)?;
         let ports = open_ports(session, &configuration).await?;
         region::check_same(state.rollout(), ports.cloud.region())?;
-        let engine = engine(ports, false, &args.engine, session)?;
+        let engine = engine(ports, false, &args.engine, session).await?;
         let mut watcher = ui::watcher(session, state.rollout(), Kind::Real, as_json);
         let end = engine.resume(listing.run, signals::steer(), watcher.as_mut()).await?;
         drop(watcher);
@@ -166,17 +166,17 @@ pub fn resume(args: &ResumeArgs, session: &Session) -> Result<Exit, CommandError
 pub fn abandon(args: &AbandonArgs, session: &Session) -> Result<Exit, CommandError> {
     let as_json = session.json("abandon")?;
     let configuration = session.configuration()?;
-    let journal = store::open_existing(session)?;
     store::block_on(async {
-        let listing = store::find(&journal, Some(&args.run), Default::NewestUnfinished).await?;
-        let state = run::load(&journal, listing.run).await?;
+        let journal = store::open_existing(session).await?;
+        let listing = store::find(journal.as_ref(), Some(&args.run), Default::NewestUnfinished).await?;
+        let state = run::load(journal.as_ref(), listing.run).await?;
         drop(journal);
         same_configuration(state.rollout(), &configuration, args.configuration_changed)?;
         let active = count(state.count(HostPhase::Active), "host");
         super::confirm::ask(args.yes, &format!("Abandon run {}, which has {active} under way?", listing.run), session)?;
         let ports = open_ports(session, &configuration).await?;
         region::check_same(state.rollout(), ports.cloud.region())?;
-        let engine = engine(ports, false, &args.engine, session)?;
+        let engine = engine(ports, false, &args.engine, session).await?;
         let mut watcher = ui::watcher(session, state.rollout(), Kind::Real, as_json);
         let end = engine.abandon(listing.run, &session.user(), signals::steer(), watcher.as_mut()).await?;
         drop(watcher);
@@ -219,10 +219,10 @@ async fn open_ports(session: &Session, configuration: &Configuration) -> Result<
     Ok(Ports { cloud: ports::cloud(session, configuration).await?, shell, clock: Arc::new(SystemClock) })
 }
 
-fn engine(ports: Ports, dry: bool, args: &EngineArgs, session: &Session) -> Result<Engine, CommandError> {
+async fn engine(ports: Ports, dry: bool, args: &EngineArgs, session: &Session) -> Result<Engine, CommandError> {
     // A dry run keeps nothing: not even a file is made.
     let journal: Arc<dyn Journal> =
-        if dry { Arc::new(crate::journal::memory::MemoryJournal::default()) } else { Arc::new(store::open(session)?) };
+        if dry { Arc::new(crate::journal::memory::MemoryJournal::default()) } else { store::open(session).await? };
     let runner =
         Runner { host: session.host_name(), pid: std::process::id(), version: env!("CARGO_PKG_VERSION").to_owned() };
     let settings = DriveSettings { poll: args.poll.get() };

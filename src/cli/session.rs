@@ -111,7 +111,7 @@ impl Session {
     }
 
     /// Where the journal is: `--state`, else the configuration file, else under the XDG state folder.
-    pub fn journal(&self) -> Result<PathBuf, CommandError> {
+    pub fn journal(&self) -> Result<StateUrl, CommandError> {
         let configured = match &self.global.state {
             Some(url) => {
                 Some(StateUrl::try_from(url.clone()).map_err(|why| CommandError::usage(format!("`--state`: {why}")))?)
@@ -121,11 +121,11 @@ impl Session {
         let homeless =
             || CommandError::usage("HOME is not set").hint("`--state sqlite:PATH` says where journals are kept");
         match configured {
-            Some(url) => {
-                let StateUrl::Sqlite(path) = url.in_home(self.variable("HOME")).ok_or_else(homeless)?;
-                Ok(path)
+            Some(url) => url.in_home(self.variable("HOME")).ok_or_else(homeless),
+            None => {
+                let folder = self.xdg_folder("XDG_STATE_HOME", ".local/state").ok_or_else(homeless)?;
+                Ok(StateUrl::Sqlite(folder.join("fleetmend.db")))
             }
-            None => Ok(self.xdg_folder("XDG_STATE_HOME", ".local/state").ok_or_else(homeless)?.join("fleetmend.db")),
         }
     }
 

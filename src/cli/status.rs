@@ -32,12 +32,12 @@ pub struct StatusArgs {
 /// Prints where a run stands.
 pub fn run(args: &StatusArgs, session: &Session) -> Result<Exit, CommandError> {
     let as_json = session.json("status")?;
-    let journal = store::open_existing(session)?;
     store::block_on(async {
-        let listing = store::find(&journal, args.run.as_deref(), Default::Newest).await?;
+        let journal = store::open_existing(session).await?;
+        let listing = store::find(journal.as_ref(), args.run.as_deref(), Default::Newest).await?;
         let mut shown = String::new();
         loop {
-            let (summary, observation) = look(&journal, listing.run, session).await?;
+            let (summary, observation) = look(journal.as_ref(), listing.run, session).await?;
             if as_json {
                 print_json(&summary)?;
             } else {
@@ -90,11 +90,11 @@ struct RunLine {
 /// Prints all runs, newest first.
 pub fn runs(session: &Session) -> Result<Exit, CommandError> {
     let as_json = session.json("runs")?;
-    let journal = store::open_existing(session)?;
     let lines = store::block_on(async {
+        let journal = store::open_existing(session).await?;
         let mut lines = Vec::new();
         for listing in journal.runs().await? {
-            let (summary, _) = look(&journal, listing.run, session).await?;
+            let (summary, _) = look(journal.as_ref(), listing.run, session).await?;
             let hosts = summary.hosts;
             lines.push(RunLine { listing, outcome: summary.outcome, done: hosts.done, total: hosts.total });
         }

@@ -1,6 +1,7 @@
 //! Where journals are, and which run is meant.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,6 +9,8 @@ use jiff::Timestamp;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::session::Session;
+use crate::config::StateUrl;
+use crate::journal::postgres::{LEASE, PostgresJournal};
 use crate::journal::sqlite::SqliteJournal;
 use crate::journal::{Heartbeat, Journal, JournalError, RunListing};
 use crate::model::RunId;
@@ -18,23 +21,37 @@ use crate::run::RunStatus;
 const SILENCE: Duration = Duration::from_secs(20);
 
 /// Opens the journal, or makes it.
-pub fn open(session: &Session) -> Result<SqliteJournal, CommandError> {
-    Ok(SqliteJournal::open(&session.journal()?)?)
+pub async fn open(session: &Session) -> Result<Arc<dyn Journal>, CommandError> {
+    Ok(match session.journal()? {
+        StateUrl::Sqlite(path) => Arc::new(SqliteJournal::open(&path)?),
+        StateUrl::Postgres(url) => Arc::new(PostgresJournal::open(url, session.variable(PASSWORD), LEASE).await?),
+    })
 }
 
-/// Opens the journal to read it; no file is made.
-pub fn open_existing(session: &Session) -> Result<SqliteJournal, CommandError> {
+/// Opens the journal to read it; nothing is made.
+pub async fn open_existing(session: &Session) -> Result<Arc<dyn Journal>, CommandError> {
+    let nothing_there = |place: &StateUrl| {
+        CommandError::usage(format!("there is no journal at `{place}`"))
+            .hint("`fleetmend run` makes one; `--state URL` names another")
+    };
     let place = session.journal()?;
-    if !place.exists() {
-        return Err(nothing_there(&place));
-    }
-    Ok(SqliteJournal::open_existing(&place)?)
+    find_existing(session).await?.ok_or_else(|| nothing_there(&place))
 }
 
-fn nothing_there(place: &Path) -> CommandError {
-    CommandError::usage(format!("there is no journal at `{}`", place.display()))
-        .hint("`fleetmend run` makes one; `--state sqlite:PATH` names another")
+/// Opens the journal to read it; `None` when there is none.
+pub async fn find_existing(session: &Session) -> Result<Option<Arc<dyn Journal>>, CommandError> {
+    Ok(match session.journal()? {
+        StateUrl::Sqlite(path) if !path.exists() => None,
+        StateUrl::Sqlite(path) => Some(Arc::new(SqliteJournal::open_existing(&path)?)),
+        StateUrl::Postgres(url) => {
+            let journal = PostgresJournal::open_existing(url, session.variable(PASSWORD), LEASE).await?;
+            journal.map(|journal| Arc::new(journal) as _)
+        }
+    })
 }
+
+/// libpq's variable for the password that an address does not have.
+const PASSWORD: &str = "PGPASSWORD";
 
 /// Which run is looked for when none is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

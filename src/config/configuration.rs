@@ -11,6 +11,7 @@ use url::Url;
 use super::ConfigError;
 use super::text::{FileKind, read};
 use crate::host::ssh::{Become, ExecSettings, HostAddress, SshSettings};
+use crate::journal::postgres::PostgresUrl;
 use crate::model::{Digest, HostName};
 
 const CONFIGURATION: FileKind = FileKind { name: "config", format: 1 };
@@ -44,13 +45,17 @@ impl Default for Configuration {
 pub enum StateUrl {
     /// `sqlite:PATH`; a leading `~/` stands for the home folder.
     Sqlite(PathBuf),
+    /// `postgres://USER@HOST/DATABASE`.
+    Postgres(PostgresUrl),
 }
 
 impl StateUrl {
     /// The place with `~/` resolved; `None` when that is needed and there is no home folder.
     pub fn in_home(self, home: Option<&str>) -> Option<Self> {
-        let Self::Sqlite(path) = self;
-        resolve_home(&path, home).map(Self::Sqlite)
+        match self {
+            Self::Sqlite(path) => resolve_home(&path, home).map(Self::Sqlite),
+            Self::Postgres(_) => Some(self),
+        }
     }
 }
 
@@ -69,10 +74,10 @@ impl TryFrom<String> for StateUrl {
     fn try_from(text: String) -> Result<Self, String> {
         match text.split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
-            Some(("postgres" | "postgresql", _)) => {
-                Err("shared state in PostgreSQL is not available in this version; write `sqlite:PATH`".to_owned())
+            Some(("postgres" | "postgresql", _)) => PostgresUrl::parse(&text).map(Self::Postgres),
+            Some(_) | None => {
+                Err("not a place for journals; write `sqlite:PATH` or `postgres://USER@HOST/DATABASE`".to_owned())
             }
-            Some(_) | None => Err("not a place for journals; write `sqlite:PATH`".to_owned()),
         }
     }
 }
@@ -85,8 +90,10 @@ impl From<StateUrl> for String {
 
 impl fmt::Display for StateUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Sqlite(path) = self;
-        write!(f, "sqlite:{}", path.display())
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(url) => url.fmt(f),
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! The journal: where a run's truth is. Port and stores.
 //!
 //! A store keeps runs (rollout and region as they were at the start), their events in order without gaps, requests
-//! from other terminals, and who is the one writer of a region. [`sqlite`] is the default; [`memory`] serves dry runs
-//! and tests, where it can fail after a number of appends.
+//! from other terminals, and who is the one writer of a region. [`sqlite`] is the default; [`postgres`] is shared by several
+//! machines; [`memory`] serves dry runs and tests, where it can fail after a number of appends.
 
 pub mod memory;
+pub mod postgres;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -65,6 +66,12 @@ pub enum JournalError {
         region: String,
         /// Who.
         holder: String,
+    },
+    /// Another runner may hold the region by now: nothing more may be written or changed.
+    #[error("region {region} is no longer ours: its lease ran out")]
+    Lost {
+        /// Region.
+        region: String,
     },
     /// There is no such run.
     #[error("no run {0}")]
@@ -163,7 +170,12 @@ pub struct PlacedRequest {
 }
 
 /// Holds a region for one runner until it is dropped or its process ends.
-pub trait RegionHold: Send + Sync {}
+pub trait RegionHold: Send + Sync {
+    /// `Err` when it may have been lost: then nothing more may be changed. Asks nobody, and costs nothing.
+    fn check(&self) -> JournalResult<()> {
+        Ok(())
+    }
+}
 
 /// A store of runs.
 #[async_trait]

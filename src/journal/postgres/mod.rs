@@ -1,0 +1,383 @@
+//! A journal that several machines share: PostgreSQL, reached by any of them, with one writer per region by a lease.
+//!
+//! Every write is one statement that also asks whether its writer still has the region, so that nothing can come between.
+//! A connection that breaks is made again; a write whose answer was lost is found there, or made once more.
+
+mod address;
+mod lease;
+mod schema;
+mod tls;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, NoTls, Row};
+
+pub use address::PostgresUrl;
+use address::Trust;
+use lease::{Lease, LeaseHold};
+
+use super::{Heartbeat, Journal, JournalError, JournalResult, PlacedRequest, RegionHold, RunListing, RunRecord};
+use crate::model::{Digest, RunId};
+use crate::run::event::{Event, Runner};
+
+/// How long a lease lasts when nobody renews it: as long as another runner waits for one that died.
+pub const LEASE: Duration = Duration::from_secs(30);
+
+/// Waits between attempts to reach the database again.
+const PAUSES: [Duration; 4] =
+    [Duration::from_millis(200), Duration::from_millis(800), Duration::from_secs(2), Duration::from_secs(5)];
+
+/// How long the database may take to let us in.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// A journal in PostgreSQL.
+pub struct PostgresJournal {
+    server: Server,
+    span: Duration,
+    client: tokio::sync::Mutex<Option<Client>>,
+    /// The region that this journal's runner holds.
+    lease: Mutex<Option<Lease>>,
+}
+
+/// Where the database is and how to get in.
+#[derive(Clone)]
+struct Server {
+    url: PostgresUrl,
+    password: Option<Arc<str>>,
+}
+
+/// What an operation can fail with.
+#[derive(Debug)]
+enum Failure {
+    Database(tokio_postgres::Error),
+    Journal(JournalError),
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<JournalError> for Failure {
+    fn from(error: JournalError) -> Self {
+        Self::Journal(error)
+    }
+}
+
+impl Failure {
+    /// Whether another connection may get on: the server went away, or is on its way up or down.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Database(error) => {
+                let shutting_down = |code: &tokio_postgres::error::SqlState| code.code().starts_with("57P");
+                error.is_closed() || error.code().map_or(error.as_db_error().is_none(), shutting_down)
+            }
+            Self::Journal(_) => false,
+        }
+    }
+}
+
+impl Server {
+    fn place(&self) -> String {
+        self.url.to_string()
+    }
+
+    fn store(
+        &self,
+        operation: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> JournalError {
+        JournalError::Store { operation, place: self.place(), source: source.into() }
+    }
+
+    async fn connect(&self) -> Result<Client, Failure> {
+        let mut config = self.url.config(self.password.as_deref()).map_err(|why| self.store("open", why))?;
+        config.connect_timeout(CONNECT_LIMIT);
+        let client = match self.url.trust() {
+            Trust::None => {
+                let (client, connection) = config.connect(NoTls).await?;
+                tokio::spawn(connection);
+                client
+            }
+            Trust::Certificate(file) => {
+                let tls = tls::Tls::trusting(file.as_deref()).map_err(|why| self.store("open", why))?;
+                let (client, connection) = config.connect(tls).await?;
+                tokio::spawn(connection);
+                client
+            }
+        };
+        // Durable on return, whatever the server's default is; weaker only where its keeper chose a stronger word.
+        client.batch_execute("SET synchronous_commit = on; SET TIME ZONE 'UTC'").await?;
+        Ok(client)
+    }
+}
+
+impl PostgresJournal {
+    /// Opens the journal at `url`, or makes its tables. `password` counts where the address has none.
+    pub async fn open(url: PostgresUrl, password: Option<&str>, lease: Duration) -> JournalResult<Self> {
+        Self::start(url, password, lease, true).await.map(|(journal, _)| journal)
+    }
+
+    /// Opens the journal at `url`; `None` when its tables were never made.
+    pub async fn open_existing(
+        url: PostgresUrl,
+        password: Option<&str>,
+        lease: Duration,
+    ) -> JournalResult<Option<Self>> {
+        let (journal, there) = Self::start(url, password, lease, false).await?;
+        Ok(there.then_some(journal))
+    }
+
+    async fn start(
+        url: PostgresUrl,
+        password: Option<&str>,
+        span: Duration,
+        make: bool,
+    ) -> JournalResult<(Self, bool)> {
+        let server = Server { url, password: password.map(Arc::from) };
+        let prepared = async {
+            let mut client = server.connect().await?;
+            let there = schema::prepare(&mut client, &server.place(), make).await?;
+            Ok((client, there))
+        };
+        let (client, there) = prepared.await.map_err(|failure| told(&server, "open", failure))?;
+        let journal = Self { server, span, client: tokio::sync::Mutex::new(Some(client)), lease: Mutex::new(None) };
+        Ok((journal, there))
+    }
+
+    /// The rows of `statement`, asked again on another connection when one breaks: it may be carried out twice.
+    async fn ask(
+        &self,
+        operation: &'static str,
+        statement: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> JournalResult<Vec<Row>> {
+        let mut pauses = PAUSES.iter();
+        loop {
+            match self.ask_once(statement, values).await {
+                Ok(rows) => return Ok(rows),
+                Err(failure) => match pauses.next().filter(|_| failure.is_passing()) {
+                    Some(pause) => tokio::time::sleep(*pause).await,
+                    None => return Err(told(&self.server, operation, failure)),
+                },
+            }
+        }
+    }
+
+    async fn ask_once(&self, statement: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Failure> {
+        let mut kept = self.client.lock().await;
+        // Taken out while it is used: of an answer that nobody waited for the connection goes with it.
+        let client = match kept.take().filter(|client| !client.is_closed()) {
+            Some(client) => client,
+            None => self.server.connect().await?,
+        };
+        let rows = client.query(statement, values).await;
+        *kept = Some(client);
+        Ok(rows?)
+    }
+
+    /// The lease of `region`, if we are its writer for sure.
+    fn lease(&self) -> JournalResult<Lease> {
+        let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let lease = lease.ok_or_else(|| JournalError::Lost { region: "none".to_owned() })?;
+        lease.check().map(|()| lease)
+    }
+}
+
+fn told(server: &Server, operation: &'static str, failure: Failure) -> JournalError {
+    match failure {
+        Failure::Database(error) => server.store(operation, in_words(error)),
+        Failure::Journal(error) => error,
+    }
+}
+
+/// The server's own words, which the crate keeps beneath its own.
+fn in_words(error: tokio_postgres::Error) -> Box<dyn std::error::Error + Send + Sync> {
+    match error.as_db_error() {
+        Some(said) => format!("{} ({})", said.message(), said.code().code()).into(),
+        None => Box::new(error),
+    }
+}
+
+#[async_trait]
+impl Journal for PostgresJournal {
+    fn place(&self) -> String {
+        self.server.place()
+    }
+
+    async fn hold(&self, region: &str, runner: &Runner) -> JournalResult<Box<dyn RegionHold>> {
+        let lease = self.take(region, runner).await?;
+        *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = Some(lease.clone());
+        let hold = LeaseHold::renewing(lease, self.server.clone(), self.span);
+        Ok(Box::new(hold.map_err(|why| self.server.store("lock", why))?))
+    }
+
+    async fn create(&self, record: &RunRecord) -> JournalResult<()> {
+        let lease = self.lease()?;
+        let created = record.created.to_string();
+        let command = "INSERT INTO fleetmend.runs (run, region, digest, created, rollout, snapshot)
+                       SELECT $1, $2, $3, $4, $5, $6 FROM fleetmend.leases
+                       WHERE leases.region = $2 AND token = $7 AND until > clock_timestamp()
+                       ON CONFLICT (run) DO UPDATE SET run = excluded.run WHERE runs.digest = excluded.digest
+                       RETURNING 1";
+        let RunRecord { region, rollout, snapshot, .. } = record;
+        let (run, digest) = (record.run.uuid(), record.digest.as_str());
+        let values: [&(dyn ToSql + Sync); 7] = [&run, region, &digest, &created, rollout, snapshot, &lease.token];
+        let begun = self.ask("append to", command, &values).await?;
+        if begun.is_empty() { Err(JournalError::Lost { region: record.region.clone() }) } else { Ok(()) }
+    }
+
+    async fn append(&self, run: RunId, events: &[Event]) -> JournalResult<()> {
+        let Some(first) = events.first() else { return Ok(()) };
+        let numbers: Vec<i64> = events.iter().filter_map(|event| i64::try_from(event.seq).ok()).collect();
+        let gap = events.iter().zip(first.seq..).find(|(event, number)| event.seq != *number);
+        if let Some((event, _)) = gap {
+            return Err(JournalError::OutOfOrder { run, seq: event.seq });
+        }
+        let bodies: Vec<String> = events.iter().map(encode).collect();
+        let lease = self.lease()?;
+        // The lease is locked until this is durable: whoever takes it over waits for that.
+        let command = "WITH held AS (
+                           SELECT 1 FROM fleetmend.leases JOIN fleetmend.runs USING (region)
+                           WHERE run = $1 AND token = $4 AND until > clock_timestamp() FOR SHARE OF leases
+                       )
+                       INSERT INTO fleetmend.events (run, seq, body)
+                       SELECT $1, seq, body FROM unnest($2::bigint[], $3::text[]) AS new (seq, body)
+                       WHERE EXISTS (SELECT 1 FROM held)
+                         AND (SELECT coalesce(max(seq), 0) + 1 FROM fleetmend.events WHERE run = $1) = ($2::bigint[])[1]
+                       RETURNING 1";
+        let appended = self.ask("append to", command, &[&run.uuid(), &numbers, &bodies, &lease.token]).await?;
+        if !appended.is_empty() || self.are_there(run, &numbers, &bodies).await? {
+            return Ok(());
+        }
+        let ours = "SELECT 1 FROM fleetmend.leases WHERE region = $1 AND token = $2 AND until > clock_timestamp()";
+        if self.ask("append to", ours, &[&lease.region, &lease.token]).await?.is_empty() {
+            Err(JournalError::Lost { region: lease.region })
+        } else {
+            Err(JournalError::OutOfOrder { run, seq: first.seq })
+        }
+    }
+
+    async fn record(&self, run: RunId) -> JournalResult<RunRecord> {
+        let query = "SELECT region, digest, created, rollout, snapshot FROM fleetmend.runs WHERE run = $1";
+        let row = self.ask("read", query, &[&run.uuid()]).await?;
+        let row = row.first().ok_or_else(|| JournalError::NoRun(run.to_string()))?;
+        Ok(RunRecord {
+            run,
+            region: row.get(0),
+            digest: Digest::new(row.get::<_, String>(1)),
+            created: self.time(row, 2)?,
+            rollout: row.get(3),
+            snapshot: row.get(4),
+        })
+    }
+
+    async fn events(&self, run: RunId, from: u64) -> JournalResult<Vec<Event>> {
+        let query = "SELECT seq, body FROM fleetmend.events WHERE run = $1 AND seq >= $2 ORDER BY seq";
+        let from = i64::try_from(from).unwrap_or(i64::MAX);
+        let rows = self.ask("read", query, &[&run.uuid(), &from]).await?;
+        let read = |row: &Row| decode(run, row.get::<_, i64>(0).unsigned_abs(), row.get(1));
+        rows.iter().map(read).collect()
+    }
+
+    async fn runs(&self) -> JournalResult<Vec<RunListing>> {
+        let query = "SELECT run, region, digest, created, coalesce(seq, 0), body FROM fleetmend.runs
+                     LEFT JOIN LATERAL (
+                         SELECT seq, body FROM fleetmend.events WHERE events.run = runs.run ORDER BY seq DESC LIMIT 1
+                     ) AS last ON true
+                     ORDER BY run DESC";
+        let rows = self.ask("read", query, &[]).await?;
+        let read = |row: &Row| {
+            let run = RunId::new(row.get(0));
+            let events = row.get::<_, i64>(4).unsigned_abs();
+            let last: Option<&str> = row.get(5);
+            let last = last.map(|body| decode::<Event>(run, events, body)).transpose()?;
+            Ok(RunListing {
+                run,
+                region: row.get(1),
+                digest: Digest::new(row.get::<_, String>(2)),
+                created: self.time(row, 3)?,
+                events,
+                ended: last.is_some_and(|event| event.ends_the_run()),
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    async fn beat(&self, run: RunId, heartbeat: &Heartbeat) -> JournalResult<()> {
+        let body = encode(heartbeat);
+        let command = "INSERT INTO fleetmend.heartbeats (run, body) VALUES ($1, $2)
+                       ON CONFLICT (run) DO UPDATE SET body = excluded.body";
+        self.ask("append to", command, &[&run.uuid(), &body]).await?;
+        Ok(())
+    }
+
+    async fn heartbeat(&self, run: RunId) -> JournalResult<Option<Heartbeat>> {
+        let query = "SELECT body FROM fleetmend.heartbeats WHERE run = $1";
+        let row = self.ask("read", query, &[&run.uuid()]).await?;
+        row.first().map(|row| decode(run, 0, row.get(0))).transpose()
+    }
+
+    async fn place_request(&self, run: RunId, request: &PlacedRequest) -> JournalResult<()> {
+        let body = encode(request);
+        let command = "INSERT INTO fleetmend.requests (run, body)
+                       SELECT $1, $2 WHERE NOT EXISTS (
+                           SELECT 1 FROM fleetmend.requests WHERE run = $1 AND body = $2 AND NOT taken
+                       )";
+        self.ask("append to", command, &[&run.uuid(), &body]).await?;
+        Ok(())
+    }
+
+    async fn open_requests(&self, run: RunId) -> JournalResult<Vec<(i64, PlacedRequest)>> {
+        let query = "SELECT number, body FROM fleetmend.requests WHERE run = $1 AND NOT taken ORDER BY number";
+        let rows = self.ask("read", query, &[&run.uuid()]).await?;
+        rows.iter().map(|row| Ok((row.get(0), decode(run, 0, row.get(1))?))).collect()
+    }
+
+    async fn close_requests(&self, run: RunId, numbers: &[i64]) -> JournalResult<()> {
+        let command = "UPDATE fleetmend.requests SET taken = true WHERE run = $1 AND number = ANY($2)";
+        let numbers = numbers.to_vec();
+        self.ask("append to", command, &[&run.uuid(), &numbers]).await?;
+        Ok(())
+    }
+}
+
+impl PostgresJournal {
+    /// Takes the region, or says who has it.
+    async fn take(&self, region: &str, runner: &Runner) -> JournalResult<Lease> {
+        let until = lease::Until::after(self.span);
+        let holder = format!("process {} on {}", runner.pid, runner.host);
+        let values: [&(dyn ToSql + Sync); 3] = [&region, &holder, &lease::milliseconds(self.span)];
+        if let Some(row) = self.ask("lock", lease::TAKE, &values).await?.first() {
+            return Ok(Lease::until(region, row.get(0), until));
+        }
+        let holder = self.ask("lock", "SELECT holder FROM fleetmend.leases WHERE region = $1", &[&region]).await?;
+        let holder = holder.first().map_or_else(|| "somebody who has let go of it".to_owned(), |row| row.get(0));
+        Err(JournalError::Held { region: region.to_owned(), holder })
+    }
+
+    /// Whether exactly these events are there: they were appended, and the answer was lost.
+    async fn are_there(&self, run: RunId, numbers: &Vec<i64>, bodies: &Vec<String>) -> JournalResult<bool> {
+        let query = "SELECT 1 FROM fleetmend.events JOIN unnest($2::bigint[], $3::text[]) AS new (seq, body)
+                     USING (seq, body) WHERE run = $1";
+        Ok(self.ask("read", query, &[&run.uuid(), numbers, bodies]).await?.len() == numbers.len())
+    }
+
+    fn time(&self, row: &Row, column: usize) -> JournalResult<jiff::Timestamp> {
+        let text: &str = row.get(column);
+        text.parse().map_err(|why: jiff::Error| self.server.store("read", why))
+    }
+}
+
+fn encode<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("events have text keys and no maps that could refuse to serialize")
+}
+
+fn decode<T: DeserializeOwned>(run: RunId, seq: u64, body: &str) -> JournalResult<T> {
+    serde_json::from_str(body).map_err(|source| JournalError::Damaged { run, seq, source })
+}

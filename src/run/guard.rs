@@ -1,0 +1,210 @@
+//! The one place through which a run changes anything: each change is preceded by a look at whether the region is still
+//! held. A runner whose lease ran out, for example because it was frozen, sends nothing more.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::step::Ports;
+use crate::cloud::{
+    Accepted, Aggregate, Allocation, ApiCost, Cloud, CloudError, CloudErrorKind, CloudResult, Compute, ComputeService,
+    Hypervisor, InstanceAction, Migration, MigrationProgress, MigrationsQuery, Placement, Provider, Server,
+    ServerGroup, ServersQuery,
+};
+use crate::host::{
+    Boot, FenceOrder, HostError, HostErrorKind, HostResult, HostShell, Inquiry, JobOrder, JobStatus, RawFacts,
+    RebootOrder,
+};
+use crate::journal::RegionHold;
+use crate::model::{Domain, HostIdentity, HostName, InstanceId, ServiceId, UnitName};
+
+/// The same ports, that change nothing once `hold` is lost.
+pub(super) fn guarded(ports: &Ports, hold: &Arc<dyn RegionHold>) -> Ports {
+    Ports {
+        cloud: Arc::new(GuardedCloud { inner: Arc::clone(&ports.cloud), hold: Arc::clone(hold) }),
+        shell: Arc::new(GuardedShell { inner: Arc::clone(&ports.shell), hold: Arc::clone(hold) }),
+        clock: Arc::clone(&ports.clock),
+    }
+}
+
+struct GuardedCloud {
+    inner: Arc<dyn Cloud>,
+    hold: Arc<dyn RegionHold>,
+}
+
+impl GuardedCloud {
+    fn check(&self, operation: &str) -> CloudResult<()> {
+        self.hold.check().map_err(|lost| CloudError::new(CloudErrorKind::Refused, operation, lost.to_string()))
+    }
+}
+
+impl Cloud for GuardedCloud {
+    fn region(&self) -> &str {
+        self.inner.region()
+    }
+
+    fn cost(&self) -> ApiCost {
+        self.inner.cost()
+    }
+}
+
+#[async_trait]
+impl Compute for GuardedCloud {
+    async fn services(&self) -> CloudResult<Vec<ComputeService>> {
+        self.inner.services().await
+    }
+
+    async fn service(&self, host: &HostName) -> CloudResult<Option<ComputeService>> {
+        self.inner.service(host).await
+    }
+
+    async fn disable_service(&self, id: &ServiceId, reason: &str) -> CloudResult<Accepted> {
+        self.check("disable a service")?;
+        self.inner.disable_service(id, reason).await
+    }
+
+    async fn enable_service(&self, id: &ServiceId) -> CloudResult<Accepted> {
+        self.check("enable a service")?;
+        self.inner.enable_service(id).await
+    }
+
+    async fn hypervisors(&self) -> CloudResult<Vec<Hypervisor>> {
+        self.inner.hypervisors().await
+    }
+
+    async fn aggregates(&self) -> CloudResult<Vec<Aggregate>> {
+        self.inner.aggregates().await
+    }
+
+    async fn server_groups(&self) -> CloudResult<Vec<ServerGroup>> {
+        self.inner.server_groups().await
+    }
+
+    async fn groups_of(&self, instances: &[InstanceId]) -> CloudResult<Vec<ServerGroup>> {
+        self.inner.groups_of(instances).await
+    }
+
+    async fn servers(&self, query: &ServersQuery) -> CloudResult<Vec<Server>> {
+        self.inner.servers(query).await
+    }
+
+    async fn server(&self, id: InstanceId) -> CloudResult<Server> {
+        self.inner.server(id).await
+    }
+
+    async fn migrations(&self, query: &MigrationsQuery) -> CloudResult<Vec<Migration>> {
+        self.inner.migrations(query).await
+    }
+
+    async fn migration_progress(&self, server: InstanceId, migration: u64) -> CloudResult<Option<MigrationProgress>> {
+        self.inner.migration_progress(server, migration).await
+    }
+
+    async fn live_migrate(&self, server: InstanceId, target: Option<&HostName>) -> CloudResult<Accepted> {
+        self.check("live-migrate an instance")?;
+        self.inner.live_migrate(server, target).await
+    }
+
+    async fn cold_migrate(&self, server: InstanceId, target: Option<&HostName>) -> CloudResult<Accepted> {
+        self.check("cold-migrate an instance")?;
+        self.inner.cold_migrate(server, target).await
+    }
+
+    async fn confirm_resize(&self, server: InstanceId) -> CloudResult<Accepted> {
+        self.check("confirm a cold migration")?;
+        self.inner.confirm_resize(server).await
+    }
+
+    async fn abort_migration(&self, server: InstanceId, migration: u64) -> CloudResult<Accepted> {
+        self.check("abort a migration")?;
+        self.inner.abort_migration(server, migration).await
+    }
+
+    async fn force_complete(&self, server: InstanceId, migration: u64) -> CloudResult<Accepted> {
+        self.check("force a migration to its end")?;
+        self.inner.force_complete(server, migration).await
+    }
+
+    async fn stop(&self, server: InstanceId) -> CloudResult<Accepted> {
+        self.check("stop an instance")?;
+        self.inner.stop(server).await
+    }
+
+    async fn start(&self, server: InstanceId) -> CloudResult<Accepted> {
+        self.check("start an instance")?;
+        self.inner.start(server).await
+    }
+
+    async fn instance_actions(&self, server: InstanceId) -> CloudResult<Vec<InstanceAction>> {
+        self.inner.instance_actions(server).await
+    }
+}
+
+#[async_trait]
+impl Placement for GuardedCloud {
+    async fn providers(&self) -> CloudResult<Vec<Provider>> {
+        self.inner.providers().await
+    }
+
+    async fn provider(&self, host: &HostName) -> CloudResult<Option<Provider>> {
+        self.inner.provider(host).await
+    }
+
+    async fn allocations(&self, provider: &str) -> CloudResult<Vec<Allocation>> {
+        self.inner.allocations(provider).await
+    }
+}
+
+struct GuardedShell {
+    inner: Arc<dyn HostShell>,
+    hold: Arc<dyn RegionHold>,
+}
+
+impl GuardedShell {
+    fn check(&self, host: &HostName, operation: &str) -> HostResult<()> {
+        self.hold.check().map_err(|lost| HostError::new(host, operation, HostErrorKind::Failed, lost.to_string()))
+    }
+}
+
+#[async_trait]
+impl HostShell for GuardedShell {
+    async fn collect(&self, host: &HostName, inquiry: &Inquiry) -> HostResult<RawFacts> {
+        self.inner.collect(host, inquiry).await
+    }
+
+    async fn identity(&self, host: &HostName) -> HostResult<HostIdentity> {
+        self.inner.identity(host).await
+    }
+
+    async fn boot(&self, host: &HostName) -> HostResult<Boot> {
+        self.inner.boot(host).await
+    }
+
+    async fn domains(&self, host: &HostName) -> HostResult<Vec<Domain>> {
+        self.inner.domains(host).await
+    }
+
+    async fn start_job(&self, order: &JobOrder) -> HostResult<()> {
+        self.check(&order.host, "start a job")?;
+        self.inner.start_job(order).await
+    }
+
+    async fn job(&self, host: &HostName, unit: &UnitName) -> HostResult<JobStatus> {
+        self.inner.job(host, unit).await
+    }
+
+    async fn forget_job(&self, host: &HostName, unit: &UnitName) -> HostResult<()> {
+        self.check(host, "forget a job")?;
+        self.inner.forget_job(host, unit).await
+    }
+
+    async fn fence(&self, order: &FenceOrder) -> HostResult<()> {
+        self.check(&order.host, "raise or lower the fence")?;
+        self.inner.fence(order).await
+    }
+
+    async fn reboot(&self, order: &RebootOrder) -> HostResult<()> {
+        self.check(&order.host, "reboot")?;
+        self.inner.reboot(order).await
+    }
+}
