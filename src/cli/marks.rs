@@ -11,7 +11,6 @@ use super::exit::Exit;
 use super::output::{print, print_json, tell};
 use super::session::Session;
 use super::{confirm, ports, store};
-use crate::journal::Journal;
 use crate::model::{HostName, RunId};
 use crate::report::{Lean, Table, count};
 use crate::run::Runner;

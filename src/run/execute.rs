@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::driver::{DriveError, DriveSettings, Driver, Observer, RunEnd, Steer};
 use super::event::{EventKind, Outcome, Runner};
+use super::guard::guarded;
 use super::host::{HostPhase, HostState};
 use super::schedule::Memory;
 use super::state::{RunState, RunStatus};
@@ -69,6 +70,7 @@ fn names(hosts: &[HostName]) -> String {
 }
 
 /// What a process brings to a run.
+#[derive(Clone)]
 pub struct Engine {
     /// The ways to the world.
     pub ports: Ports,
@@ -92,13 +94,19 @@ impl Engine {
         steer: mpsc::Receiver<Steer>,
         observer: &mut dyn Observer,
     ) -> Result<RunEnd, RunError> {
-        let _hold = self.journal.hold(&rollout.region, &self.runner).await.map_err(RunError::Journal)?;
-        self.refuse_foreign_marks(run).await?;
+        let held = self.hold(&rollout.region).await?;
+        held.refuse_foreign_marks(run).await?;
         let record = record_of(run, &rollout, region, self.ports.clock.now());
         self.journal.create(&record).await.map_err(RunError::Journal)?;
         let state = RunState::new(run, Arc::new(rollout), region);
         let begun = EventKind::RunStarted { run, rollout: record.digest, runner: self.runner.clone() };
-        self.drive(state, Mode::Real, &self.journal, vec![begun], steer, observer).await
+        held.drive(state, Mode::Real, &self.journal, vec![begun], steer, observer).await
+    }
+
+    /// Holds the region for as long as the engine that it gives, which changes nothing once the hold is lost.
+    async fn hold(&self, region: &str) -> Result<Self, RunError> {
+        let hold = self.journal.hold(region, &self.runner).await.map_err(RunError::Journal)?;
+        Ok(Self { ports: guarded(&self.ports, &Arc::from(hold)), ..self.clone() })
     }
 
     /// Goes on with a run where its last process left it.
@@ -109,7 +117,7 @@ impl Engine {
         observer: &mut dyn Observer,
     ) -> Result<RunEnd, RunError> {
         let record = self.journal.record(run).await.map_err(RunError::Journal)?;
-        let _hold = self.journal.hold(&record.region, &self.runner).await.map_err(RunError::Journal)?;
+        let held = self.hold(&record.region).await?;
         // Read after the hold: until then its last owner may have gone on writing.
         let state = load(self.journal.as_ref(), run).await?;
         let open = self.journal.open_requests(run).await.map_err(RunError::Journal)?;
@@ -118,7 +126,7 @@ impl Engine {
         if state.is_over() && (open.is_empty() || abandoned) {
             return Err(RunError::Ended { run });
         }
-        self.refuse_foreign_marks(run).await?;
+        held.refuse_foreign_marks(run).await?;
         let mut first = Vec::new();
         if *state.status() == RunStatus::Unbegun {
             // Its process died between the record and the first event.
@@ -129,7 +137,7 @@ impl Engine {
                 first.push(EventKind::RunContinued { by: "resume".to_owned() });
             }
         }
-        self.drive(state, Mode::Real, &self.journal, first, steer, observer).await
+        held.drive(state, Mode::Real, &self.journal, first, steer, observer).await
     }
 
     /// Gives back what a run holds. What is under way ends first; hosts on which nothing was changed get their exact
@@ -142,7 +150,7 @@ impl Engine {
         observer: &mut dyn Observer,
     ) -> Result<RunEnd, RunError> {
         let state = load(self.journal.as_ref(), run).await?;
-        let _hold = self.journal.hold(&state.rollout().region, &self.runner).await.map_err(RunError::Journal)?;
+        let held = self.hold(&state.rollout().region).await?;
         let state = load(self.journal.as_ref(), run).await?;
         if state.is_over() {
             return Err(RunError::Ended { run });
@@ -151,15 +159,15 @@ impl Engine {
             EventKind::RunResumed { runner: self.runner.clone() },
             EventKind::StopRequested { by: format!("{by}, to abandon the run") },
         ];
-        let end = self.drive(state, Mode::Real, &self.journal, first, steer, observer).await?;
+        let end = held.drive(state, Mode::Real, &self.journal, first, steer, observer).await?;
         if end.outcome != Some(Outcome::Stopped) {
             return Ok(end);
         }
-        let end = self.give_up_half_done(end.state, by, observer).await?;
+        let end = held.give_up_half_done(end.state, by, observer).await?;
         if end.outcome != Some(Outcome::Stopped) {
             return Ok(end);
         }
-        self.give_back(end.state, observer).await
+        held.give_back(end.state, observer).await
     }
 
     /// Quarantines the hosts whose update has begun, and carries out their aftercare.

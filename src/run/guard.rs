@@ -204,7 +204,7 @@ impl HostShell for GuardedShell {
     }
 
     async fn reboot(&self, order: &RebootOrder) -> HostResult<()> {
-        self.check(&order.host, "reboot")?;
+        self.check(order.host(), "reboot")?;
         self.inner.reboot(order).await
     }
 }

@@ -7,6 +7,7 @@ mod control;
 mod driver;
 pub mod event;
 mod execute;
+mod guard;
 mod host;
 mod limits;
 pub mod marks;

@@ -10,6 +10,7 @@ mod desk;
 mod faults;
 mod hosts;
 mod openstack;
+mod postgres;
 mod raw;
 mod records;
 
