@@ -1,5 +1,6 @@
 //! A journal that dies with its runner at a chosen event.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -22,6 +23,8 @@ pub(super) enum Cut {
     Before,
     /// It is durable, and the runner dies before it acts on it.
     After,
+    /// It is durable, and the runner goes on without noticing that its hold on the region is lost.
+    Hold,
 }
 
 /// Keeps everything in a [`MemoryJournal`] until its fuse burns out; from then on it refuses.
@@ -29,11 +32,22 @@ pub(super) struct Fuse {
     journal: Arc<MemoryJournal>,
     burns: Mutex<Burns>,
     is_out: Mutex<bool>,
+    lost: Arc<AtomicBool>,
+}
+
+/// A hold that is lost when the fuse says so.
+struct FuseHold(Arc<AtomicBool>);
+
+impl RegionHold for FuseHold {
+    fn check(&self) -> JournalResult<()> {
+        let lost = self.0.load(Ordering::Relaxed);
+        if lost { Err(JournalError::Lost { region: "SimOne".to_owned() }) } else { Ok(()) }
+    }
 }
 
 impl Fuse {
     pub fn new(journal: Arc<MemoryJournal>, burns: Burns) -> Arc<Self> {
-        Arc::new(Self { journal, burns: Mutex::new(burns), is_out: Mutex::new(false) })
+        Arc::new(Self { journal, burns: Mutex::new(burns), is_out: Mutex::new(false), lost: Arc::default() })
     }
 }
 
@@ -48,7 +62,8 @@ impl Journal for Fuse {
     }
 
     async fn hold(&self, region: &str, runner: &Runner) -> JournalResult<Box<dyn RegionHold>> {
-        self.journal.hold(region, runner).await
+        let _ours = self.journal.hold(region, runner).await?;
+        Ok(Box::new(FuseHold(Arc::clone(&self.lost))))
     }
 
     async fn create(&self, record: &RunRecord) -> JournalResult<()> {
@@ -61,11 +76,15 @@ impl Journal for Fuse {
         }
         let cuts: Vec<Cut> = events.iter().map(|event| (self.burns.lock().unwrap())(event)).collect();
         let cut = cuts.into_iter().find(|cut| *cut != Cut::No).unwrap_or(Cut::No);
-        *self.is_out.lock().unwrap() = cut != Cut::No;
+        let dies = matches!(cut, Cut::Before | Cut::After);
+        *self.is_out.lock().unwrap() = dies;
+        if cut == Cut::Hold {
+            self.lost.store(true, Ordering::Relaxed);
+        }
         if cut != Cut::Before {
             self.journal.append(run, events).await?;
         }
-        if cut == Cut::No { Ok(()) } else { Err(dead()) }
+        if dies { Err(dead()) } else { Ok(()) }
     }
 
     async fn record(&self, run: RunId) -> JournalResult<RunRecord> {

@@ -8,5 +8,6 @@ mod course;
 mod faults;
 mod fence;
 mod fuse;
+mod lease;
 mod simulation;
 mod stage;
