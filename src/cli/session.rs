@@ -120,13 +120,11 @@ impl Session {
         };
         let homeless =
             || CommandError::usage("HOME is not set").hint("`--state sqlite:PATH` says where journals are kept");
-        match configured {
-            Some(url) => url.in_home(self.variable("HOME")).ok_or_else(homeless),
-            None => {
-                let folder = self.xdg_folder("XDG_STATE_HOME", ".local/state").ok_or_else(homeless)?;
-                Ok(StateUrl::Sqlite(folder.join("fleetmend.db")))
-            }
+        if let Some(url) = configured {
+            return url.in_home(self.variable("HOME")).ok_or_else(homeless);
         }
+        let folder = self.xdg_folder("XDG_STATE_HOME", ".local/state").ok_or_else(homeless)?;
+        Ok(StateUrl::Sqlite(folder.join("fleetmend.db")))
     }
 
     fn configuration_folder(&self) -> Option<PathBuf> {

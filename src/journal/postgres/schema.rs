@@ -27,6 +27,7 @@ const STEPS: [&str; 1] = ["
 "];
 
 /// The newest format that is known.
+#[expect(clippy::cast_possible_wrap, reason = "there will never be so many steps")]
 pub(super) const FORMAT: i64 = STEPS.len() as i64;
 
 /// "flmd": two processes that open an empty database at once make its tables one after the other.

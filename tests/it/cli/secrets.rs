@@ -111,7 +111,7 @@ fn an_error_does_not_repeat_a_secret() {
         told.push(ended);
     }
     stand.write("clouds.yaml", &clouds);
-    for state in [format!("postgres://fleet:{PASSWORD}@db/fleet"), format!("{PASSWORD}:x")] {
+    for state in [format!("postgres://fleet:{PASSWORD}@localhost:1/fleet"), format!("{PASSWORD}:x")] {
         told.push(stand.run(&["status", "--state", &state]));
     }
     stand.write("fleetmend.yaml", &stand.configuration(&format!("ssh: {{options: [\"{OPTION}\"]}}\n")));
