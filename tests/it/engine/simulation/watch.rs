@@ -1,13 +1,13 @@
 //! What must hold at each event of a run, whatever goes wrong and however often its runner dies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleetmend::actions::Progress;
 use fleetmend::model::{HostName, ServiceStatus, ZoneName};
 use fleetmend::run::{Event, EventKind, HostPhase, Observer, RunState};
 use fleetmend::sim::SimRegion;
-use fleetmend::sim::world::World;
+use fleetmend::sim::world::{SimAggregate, World};
 
 /// More events than any run of a small region has: one that goes on for ever comes to it.
 const EVENTS: usize = 20_000;
@@ -16,6 +16,8 @@ const EVENTS: usize = 20_000;
 pub(super) struct Watch {
     region: Arc<SimRegion>,
     sizes: BTreeMap<ZoneName, usize>,
+    /// Members of aggregates.
+    aggregates: BTreeMap<String, BTreeSet<HostName>>,
     /// What did not hold.
     pub violations: Vec<String>,
     /// Every event that was shown.
@@ -27,12 +29,15 @@ pub(super) struct Watch {
 impl Watch {
     pub fn new(region: Arc<SimRegion>) -> Self {
         let mut sizes: BTreeMap<ZoneName, usize> = BTreeMap::new();
+        let mut aggregates = BTreeMap::new();
         region.with(|world| {
             for host in world.hosts() {
                 *sizes.entry(host.zone.clone()).or_default() += 1;
             }
+            let members = |aggregate: &SimAggregate| (aggregate.name.clone(), aggregate.hosts.clone());
+            aggregates.extend(world.aggregates().iter().map(members));
         });
-        Self { region, sizes, violations: Vec::new(), events: Vec::new(), retried: BTreeMap::new() }
+        Self { region, sizes, aggregates, violations: Vec::new(), events: Vec::new(), retried: BTreeMap::new() }
     }
 
     pub fn say(&mut self, what: String) {
@@ -59,6 +64,17 @@ impl Watch {
             }
             if out > 0 && size < out + lost + limits.keep_up.per_zone.min(size - 1) {
                 self.say(format!("{out} hosts of {zone} are out of service and {lost} lost, of {size}"));
+            }
+        }
+        for (name, members) in self.aggregates.clone() {
+            let in_phase = |phase| {
+                let hosts = state.in_order().filter(|(planned, _)| members.contains(&planned.host));
+                hosts.filter(|(_, host)| host.phase == phase).count()
+            };
+            let (out, lost) = (in_phase(HostPhase::Active), in_phase(HostPhase::Quarantined));
+            let keep = limits.keep_up.per_aggregate.min(members.len().saturating_sub(1));
+            if out > 0 && members.len() < out + lost + keep {
+                self.say(format!("{out} hosts of aggregate {name} are out of service and {lost} lost: {members:?}"));
             }
         }
         let (mut all, mut from, mut onto) = (0, BTreeMap::<HostName, usize>::new(), BTreeMap::<HostName, usize>::new());
