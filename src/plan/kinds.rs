@@ -137,16 +137,23 @@ impl Suits {
     pub(super) fn of(kinds: &Kinds, census: &Census<'_>, leaving: &[(u32, Vec<u32>)]) -> Self {
         let mut numbers: BTreeMap<Box<[bool]>, u32> = BTreeMap::new();
         let mut suits = Self::default();
+        let mut of_modest: Vec<Option<Option<u32>>> = vec![None; kinds.len()];
         for (home, instances) in leaving {
             for place in instances {
-                let suited = kinds.suited(&Demand::of(&census.instances[*place as usize]), *home);
-                let number = suited.map(|suited| {
+                let demand = Demand::of(&census.instances[*place as usize]);
+                let mut number = || {
+                    let suited = kinds.suited(&demand, *home)?;
                     let next = u32::try_from(suits.distinct.len()).unwrap_or(u32::MAX);
-                    *numbers.entry(suited).or_insert_with_key(|suited| {
+                    Some(*numbers.entry(suited).or_insert_with_key(|suited| {
                         suits.distinct.push(suited.clone());
                         next
-                    })
-                });
+                    }))
+                };
+                let number = if kinds.is_modest(&demand) {
+                    *of_modest[kinds.kind_of(*home)].get_or_insert_with(number)
+                } else {
+                    number()
+                };
                 suits.of.push((*home, number));
             }
         }
@@ -199,9 +206,15 @@ impl Kinds {
         self.kind_of[host as usize] as usize
     }
 
+    /// Whether nothing but the processor of its origin can keep an instance off a host: all such instances of one kind of
+    /// hosts are alike.
+    fn is_modest(&self, demand: &Demand<'_>) -> bool {
+        demand.traits.is_empty() && self.rules.len() == 1 && self.rules[0].is_void()
+    }
+
     /// By kind, whether it suits an instance that was made on `origin`; `None` when every kind does.
     pub(super) fn suited(&self, demand: &Demand<'_>, origin: u32) -> Option<Box<[bool]>> {
-        if demand.traits.is_empty() && self.rules.len() == 1 && self.rules[0].is_void() && self.processors.len() == 1 {
+        if self.is_modest(demand) && self.processors.len() == 1 {
             return None;
         }
         let suited: Box<[bool]> = (0..self.len()).map(|kind| self.unfit(kind, demand, origin).is_none()).collect();

@@ -93,18 +93,9 @@ struct Search<'s, 'f> {
 }
 
 impl Search<'_, '_> {
-    /// Tries more. What is in nothing better than the best can never be chosen, and forgets its hosts: in a large region
-    /// they are many.
     fn try_all(&mut self, strategies: Vec<Strategy>) {
         self.tried.extend(try_all(self.fleet, self.canaries, strategies));
-        let best = choose(&self.tried, self.goal);
-        let Schedule { makespan, moves, ref stuck, .. } = self.tried[best].schedule;
-        let stuck = stuck.len();
-        for (index, Tried { schedule: other, .. }) in self.tried.iter_mut().enumerate() {
-            if index != best && other.stuck.len() >= stuck && other.makespan >= makespan && other.moves >= moves {
-                other.hosts = Vec::new();
-            }
-        }
+        forget_worse(&mut self.tried, self.goal);
     }
 
     fn best(&self) -> &Tried {
@@ -157,7 +148,7 @@ fn first_stage(fleet: &Fleet<'_>, seed: u64, attempts: usize) -> Vec<Strategy> {
         idle_targets: true,
         seed,
     };
-    let mut seeds = vec![0, slots / 2, slots - slots / 4, slots, slots / 4, slots / 8];
+    let mut seeds = vec![0, slots / 2, slots, slots / 4, slots - slots / 4, slots / 8];
     if attempts == ATTEMPTS.0 && slots >= MANY_SLOTS {
         // One host after the other would take long to open so many slots.
         seeds.rotate_left(1);
@@ -274,6 +265,18 @@ fn choose(tried: &[Tried], goal: Goal<'_>) -> usize {
     open().min_by_key(|(index, tried)| (key(tried), *index)).map_or(0, |(index, _)| index)
 }
 
+/// What is in nothing better than the best can never be chosen, and forgets its hosts: in a large region they are many.
+fn forget_worse(tried: &mut [Tried], goal: Goal<'_>) {
+    let best = choose(tried, goal);
+    let Schedule { makespan, moves, ref stuck, .. } = tried[best].schedule;
+    let stuck = stuck.len();
+    for (index, Tried { schedule: other, .. }) in tried.iter_mut().enumerate() {
+        if index != best && other.stuck.len() >= stuck && other.makespan >= makespan && other.moves >= moves {
+            other.hosts = Vec::new();
+        }
+    }
+}
+
 fn explain(tried: &[Tried], chosen: usize, goal: Goal<'_>) -> String {
     let schedule = &tried[chosen].schedule;
     let stuck = match schedule.stuck.len() {
@@ -374,5 +377,53 @@ impl Strategy {
         format!(
             "{seeds} seeds, {order}, fitted over {fitted_rounds} rounds, {pack}{light}{thorough}{idle}{late}, seed {seed}"
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Percent;
+    use crate::plan::schedule::{Planned, mix};
+
+    fn tried(number: u64) -> Tried {
+        let draw = |what: u64, from: u64| mix(what, number) % from;
+        let strategy = Strategy {
+            order: Order::Mixed,
+            seeds: 0,
+            late_moves: 0,
+            pack: true,
+            squeeze: false,
+            thorough: false,
+            lightness: Lightness::Tight,
+            fitted_rounds: 0,
+            idle_targets: true,
+            seed: 0,
+        };
+        let planned = Planned { host: 0, start: 0, finish: 0, canary: false, transfers: Vec::new() };
+        let schedule = Schedule {
+            hosts: vec![planned],
+            stuck: vec![0; usize::from(draw(1, 8) == 0)],
+            moves: 1000 + usize::try_from(draw(2, 20)).unwrap(),
+            makespan: 1000 + draw(3, 120),
+        };
+        Tried { strategy, schedule, banned: BTreeSet::new() }
+    }
+
+    #[test]
+    fn what_is_chosen_in_the_end_has_never_forgotten_its_hosts() {
+        for prefer in [Prefer::FewestMoves, Prefer::Fastest] {
+            let percent = |percent| Percent::new(percent).unwrap();
+            let objective = Objective { prefer, within: percent(2.0), extra_moves: percent(1.0) };
+            let goal = Goal { objective: &objective, makespan: 1000, moves: 1000 };
+            for case in 0..200 {
+                let mut all = Vec::new();
+                for number in 0..6 {
+                    all.push(tried(case * 6 + number));
+                    forget_worse(&mut all, goal);
+                    assert!(!all[choose(&all, goal)].schedule.hosts.is_empty(), "{all:?}");
+                }
+            }
+        }
     }
 }
