@@ -94,7 +94,7 @@ fn ours(name: &str, region: &Region, words: &str, policy: &Policy) -> Option<f64
     let proven = shortfalls.iter().filter(|shortfall| shortfall.proof.is_some()).count();
     if !shortfalls.is_empty() {
         let by_hand: Vec<String> = ways_out.iter().filter_map(|way| moves_by_hand(&way.means)).collect();
-        words.push_str(&format!(", {proven} proven stuck; migrations by hand that help: {}", by_hand.join(" + ")));
+        words = format!("{words}, {proven} proven stuck; migrations by hand that help: {}", by_hand.join(" + "));
     }
     let (moves, gap) = certificate.as_ref().map_or((0, 0.0), |certificate| (certificate.moves, certificate.gap));
     print(name, region, &words, (moves, 1.0 + gap, shortfalls.len()), spent);
