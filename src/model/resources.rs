@@ -76,14 +76,13 @@ impl Resources {
     }
 
     fn put(&mut self, class: Class, amount: u64) {
-        match self.0.binary_search_by(|(known, _)| known.cmp(&class)) {
-            Ok(place) => Arc::make_mut(&mut self.0)[place].1 = amount,
-            Err(_) => {
-                let mut amounts = self.0.to_vec();
-                put(&mut amounts, class, amount);
-                self.0 = amounts.into();
-            }
+        if let Ok(place) = self.0.binary_search_by(|(known, _)| known.cmp(&class)) {
+            Arc::make_mut(&mut self.0)[place].1 = amount;
+            return;
         }
+        let mut amounts = self.0.to_vec();
+        put(&mut amounts, class, amount);
+        self.0 = amounts.into();
     }
 
     /// MiB of memory, what a live migration has to copy.
