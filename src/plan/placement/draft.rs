@@ -10,6 +10,9 @@ use super::{Choice, Mover, Occupancy, Refusal, Rules};
 use crate::model::{HostName, InstanceId};
 use crate::plan::space::{Barrier, Need, Trial, nearer};
 
+/// Which of several instances has no host, and what was booked for the others by then: their places and hosts.
+type Placeless = (usize, Vec<(usize, u32)>);
+
 /// What-if over an [`Occupancy`]: instances booked one after the other, each beside those before it.
 ///
 /// A look for room goes through the targets in the order in which they are preferred and begins where they have enough of
@@ -90,7 +93,7 @@ impl<'a> Draft<'a> {
     }
 
     /// A host for each of `movers`, booked; else which of them has none, and what was booked by then.
-    fn place(&mut self, movers: &[Mover], asked: &[Asked]) -> Result<Vec<u32>, (usize, Vec<(usize, u32)>)> {
+    fn place(&mut self, movers: &[Mover], asked: &[Asked]) -> Result<Vec<u32>, Placeless> {
         if let Some(hosts) = self.as_preferred(movers, asked) {
             return Ok(hosts);
         }
@@ -155,7 +158,7 @@ impl<'a> Draft<'a> {
         booked.len() == asked.len()
     }
 
-    fn one_by_one(&mut self, movers: &[Mover], asked: &[Asked]) -> Result<Vec<u32>, (usize, Vec<(usize, u32)>)> {
+    fn one_by_one(&mut self, movers: &[Mover], asked: &[Asked]) -> Result<Vec<u32>, Placeless> {
         let tight = |which: usize| {
             let (_, tight) = self.domain_of(&asked[which]);
             asked[which].amounts.get(tight).copied().unwrap_or(0)
