@@ -7,7 +7,7 @@ use crate::config::ConfigError;
 use crate::config::clouds::CloudsError;
 use crate::host::ssh::SshSetupError;
 use crate::journal::JournalError;
-use crate::run::RunError;
+use crate::run::{DriveError, RunError};
 
 impl From<ConfigError> for CommandError {
     fn from(error: ConfigError) -> Self {
@@ -106,6 +106,7 @@ impl From<RunError> for CommandError {
             RunError::Ended { run } => {
                 Self::usage(RunError::Ended { run }).hint(format!("`fleetmend report {run}` tells what happened"))
             }
+            RunError::Drive { source: DriveError::Journal(lost @ JournalError::Lost { .. }), .. } => lost.into(),
             RunError::Drive { run, source } => Self::new(Exit::Resumable, RunError::Drive { run, source })
                 .consequence("what is under way goes on by itself and is adopted by whoever resumes; nothing was lost")
                 .hint(format!("`fleetmend resume {run}` once the cause is mended")),

@@ -9,7 +9,7 @@ mod region;
 mod rehearse;
 mod secrets;
 mod signals;
-mod stand;
+pub mod stand;
 mod state;
 mod tls;
 

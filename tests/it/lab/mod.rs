@@ -13,6 +13,7 @@ mod openstack;
 mod postgres;
 mod raw;
 mod records;
+mod takeover;
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -21,19 +21,24 @@ const REGION: &str = "RegionOne";
 const LEASE: Duration = Duration::from_secs(6);
 
 /// A server of its own for one test; it goes with it.
-struct Server {
+pub(super) struct Server {
     folder: TempDir,
     address: String,
 }
 
 impl Server {
-    fn up() -> Self {
+    pub(super) fn up() -> Self {
         let folder = TempDir::new_in("/var/tmp").unwrap();
         // The server is another user.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(folder.path(), open).unwrap();
         let address = script("up", &folder.path().join("server"));
         Self { folder, address: address.trim().to_owned() }
+    }
+
+    /// How a client reaches it, password included.
+    pub(super) fn address(&self) -> &str {
+        &self.address
     }
 
     fn place(&self) -> PathBuf {
