@@ -11,8 +11,8 @@ const RESUME: [&str; 3] = ["resume", "--poll", "100ms"];
 fn a_runner_that_was_frozen_past_its_lease_starts_nothing_when_it_wakes() {
     let (stand, server) = (Stand::new(), Server::up());
     let with_state = |arguments: &[&str]| -> Vec<String> {
-        let all = ["--state", server.address()].iter().chain(arguments);
-        all.map(|argument| (*argument).to_owned()).collect()
+        let all = ["--state", server.address()].into_iter().chain(arguments.iter().copied());
+        all.map(str::to_owned).collect()
     };
     let run = |arguments: &[&str]| {
         let arguments = with_state(arguments);
