@@ -75,9 +75,8 @@ fn where_no_other_host_comes_on_an_instance_goes_to_one_that_waits_and_moves_aga
     drain(&mut play, "a", &[1]);
     play.settle();
     assert_eq!(target_of(&play, &move_of("a", 1)), Some("b".into()));
-    let steps = play.events.iter().filter_map(|event| match &event.kind {
-        EventKind::StepStarted { because, target: Some(_), .. } => because.clone(),
-        _ => None,
+    let steps = play.events.iter().filter_map(|event| {
+        if let EventKind::StepStarted { because, target: Some(_), .. } = &event.kind { because.clone() } else { None }
     });
     assert_eq!(steps.collect::<Vec<_>>(), ["no mitigated host in zone az1 takes it, and none will soon"]);
     assert_eq!(play.run_to_the_end(), [Decision::End(Outcome::Done)]);

@@ -239,7 +239,7 @@ async fn the_server_has_to_prove_itself_and_no_word_shows_the_password() {
         let mut words = format!("{error}: {error:?}");
         let mut cause = std::error::Error::source(&error);
         while let Some(one) = cause {
-            words.push_str(&format!(": {one}"));
+            words = format!("{words}: {one}");
             cause = one.source();
         }
         assert!(!words.contains("correct-horse"), "{words}");

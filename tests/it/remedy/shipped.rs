@@ -18,7 +18,7 @@ fn shipped(name: &str) -> Remedy {
 /// A host of `vendor` on which the kernel says `lines` of the flaws, and all else is well.
 fn host(vendor: &str, lines: &[(&str, &str)]) -> HostFacts {
     with(|facts| {
-        facts.cpu.as_mut().unwrap().vendor = vendor.to_owned();
+        vendor.clone_into(&mut facts.cpu.as_mut().unwrap().vendor);
         let told = lines.iter().map(|(file, line)| ((*file).to_owned(), (*line).to_owned()));
         facts.vulnerabilities = Some(told.collect());
         facts.kernel_files =
