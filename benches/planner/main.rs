@@ -14,6 +14,10 @@ use fleetmend::plan::{Experience, Means, NoRoom, PlanError, PlanInput, Scope, pl
 /// Share of the hosts that may be out at once: 21 of 999.
 const OUT: usize = 47;
 
+/// What a large region costs is, for a tenth of it, memory that is asked for and given back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let is_meant = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));

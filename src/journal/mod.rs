@@ -8,6 +8,8 @@ pub mod memory;
 pub mod postgres;
 pub mod sqlite;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -174,6 +176,11 @@ pub trait RegionHold: Send + Sync {
     /// `Err` when it may have been lost: then nothing more may be changed. Asks nobody, and costs nothing.
     fn check(&self) -> JournalResult<()> {
         Ok(())
+    }
+
+    /// How long it is surely held unless it is renewed meanwhile; `None` when it cannot be lost.
+    fn left(&self) -> Option<Duration> {
+        None
     }
 }
 

@@ -1,5 +1,6 @@
 //! The one place through which a run changes anything: each change is preceded by a look at whether the region is still
-//! held. A runner whose lease ran out, for example because it was frozen, sends nothing more.
+//! held, and goes on only as long as it is. A runner whose lease ran out, for example because it was frozen, sends nothing
+//! more.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::host::{
     Boot, FenceOrder, HostError, HostErrorKind, HostResult, HostShell, Inquiry, JobOrder, JobStatus, RawFacts,
     RebootOrder,
 };
-use crate::journal::RegionHold;
+use crate::journal::{JournalError, RegionHold};
 use crate::model::{Domain, HostIdentity, HostName, InstanceId, ServiceId, UnitName};
 
 /// The same ports, that change nothing once `hold` is lost.
@@ -27,14 +28,28 @@ pub(super) fn guarded(ports: &Ports, hold: &Arc<dyn RegionHold>) -> Ports {
     }
 }
 
+/// Carries out a change while the region is held: one that waits for its turn or for another attempt when the hold is lost is
+/// given up there. `Err` then; what was on the wire may still arrive.
+async fn while_held<T>(hold: &dyn RegionHold, change: impl Future<Output = T>) -> Result<T, JournalError> {
+    let mut change = std::pin::pin!(change);
+    loop {
+        hold.check()?;
+        let Some(left) = hold.left() else { return Ok(change.await) };
+        if let Ok(done) = tokio::time::timeout(left, &mut change).await {
+            return Ok(done);
+        }
+    }
+}
+
 struct GuardedCloud {
     inner: Arc<dyn Cloud>,
     hold: Arc<dyn RegionHold>,
 }
 
 impl GuardedCloud {
-    fn check(&self, operation: &str) -> CloudResult<()> {
-        self.hold.check().map_err(|lost| CloudError::new(CloudErrorKind::Refused, operation, lost.to_string()))
+    async fn change<T>(&self, operation: &str, change: impl Future<Output = CloudResult<T>>) -> CloudResult<T> {
+        let refused = |lost: JournalError| CloudError::new(CloudErrorKind::Refused, operation, lost.to_string());
+        while_held(self.hold.as_ref(), change).await.unwrap_or_else(|lost| Err(refused(lost)))
     }
 }
 
@@ -59,13 +74,11 @@ impl Compute for GuardedCloud {
     }
 
     async fn disable_service(&self, id: &ServiceId, reason: &str) -> CloudResult<Accepted> {
-        self.check("disable a service")?;
-        self.inner.disable_service(id, reason).await
+        self.change("disable a service", self.inner.disable_service(id, reason)).await
     }
 
     async fn enable_service(&self, id: &ServiceId) -> CloudResult<Accepted> {
-        self.check("enable a service")?;
-        self.inner.enable_service(id).await
+        self.change("enable a service", self.inner.enable_service(id)).await
     }
 
     async fn hypervisors(&self) -> CloudResult<Vec<Hypervisor>> {
@@ -101,38 +114,31 @@ impl Compute for GuardedCloud {
     }
 
     async fn live_migrate(&self, server: InstanceId, target: Option<&HostName>) -> CloudResult<Accepted> {
-        self.check("live-migrate an instance")?;
-        self.inner.live_migrate(server, target).await
+        self.change("live-migrate an instance", self.inner.live_migrate(server, target)).await
     }
 
     async fn cold_migrate(&self, server: InstanceId, target: Option<&HostName>) -> CloudResult<Accepted> {
-        self.check("cold-migrate an instance")?;
-        self.inner.cold_migrate(server, target).await
+        self.change("cold-migrate an instance", self.inner.cold_migrate(server, target)).await
     }
 
     async fn confirm_resize(&self, server: InstanceId) -> CloudResult<Accepted> {
-        self.check("confirm a cold migration")?;
-        self.inner.confirm_resize(server).await
+        self.change("confirm a cold migration", self.inner.confirm_resize(server)).await
     }
 
     async fn abort_migration(&self, server: InstanceId, migration: u64) -> CloudResult<Accepted> {
-        self.check("abort a migration")?;
-        self.inner.abort_migration(server, migration).await
+        self.change("abort a migration", self.inner.abort_migration(server, migration)).await
     }
 
     async fn force_complete(&self, server: InstanceId, migration: u64) -> CloudResult<Accepted> {
-        self.check("force a migration to its end")?;
-        self.inner.force_complete(server, migration).await
+        self.change("force a migration to its end", self.inner.force_complete(server, migration)).await
     }
 
     async fn stop(&self, server: InstanceId) -> CloudResult<Accepted> {
-        self.check("stop an instance")?;
-        self.inner.stop(server).await
+        self.change("stop an instance", self.inner.stop(server)).await
     }
 
     async fn start(&self, server: InstanceId) -> CloudResult<Accepted> {
-        self.check("start an instance")?;
-        self.inner.start(server).await
+        self.change("start an instance", self.inner.start(server)).await
     }
 
     async fn instance_actions(&self, server: InstanceId) -> CloudResult<Vec<InstanceAction>> {
@@ -161,8 +167,14 @@ struct GuardedShell {
 }
 
 impl GuardedShell {
-    fn check(&self, host: &HostName, operation: &str) -> HostResult<()> {
-        self.hold.check().map_err(|lost| HostError::new(host, operation, HostErrorKind::Failed, lost.to_string()))
+    async fn change<T>(
+        &self,
+        host: &HostName,
+        operation: &str,
+        change: impl Future<Output = HostResult<T>>,
+    ) -> HostResult<T> {
+        let refused = |lost: JournalError| HostError::new(host, operation, HostErrorKind::Failed, lost.to_string());
+        while_held(self.hold.as_ref(), change).await.unwrap_or_else(|lost| Err(refused(lost)))
     }
 }
 
@@ -185,8 +197,7 @@ impl HostShell for GuardedShell {
     }
 
     async fn start_job(&self, order: &JobOrder) -> HostResult<()> {
-        self.check(&order.host, "start a job")?;
-        self.inner.start_job(order).await
+        self.change(&order.host, "start a job", self.inner.start_job(order)).await
     }
 
     async fn job(&self, host: &HostName, unit: &UnitName) -> HostResult<JobStatus> {
@@ -194,17 +205,14 @@ impl HostShell for GuardedShell {
     }
 
     async fn forget_job(&self, host: &HostName, unit: &UnitName) -> HostResult<()> {
-        self.check(host, "forget a job")?;
-        self.inner.forget_job(host, unit).await
+        self.change(host, "forget a job", self.inner.forget_job(host, unit)).await
     }
 
     async fn fence(&self, order: &FenceOrder) -> HostResult<()> {
-        self.check(&order.host, "raise or lower the fence")?;
-        self.inner.fence(order).await
+        self.change(&order.host, "raise or lower the fence", self.inner.fence(order)).await
     }
 
     async fn reboot(&self, order: &RebootOrder) -> HostResult<()> {
-        self.check(order.host(), "reboot")?;
-        self.inner.reboot(order).await
+        self.change(order.host(), "reboot", self.inner.reboot(order)).await
     }
 }

@@ -32,6 +32,8 @@ impl PostgresUrl {
         for (name, value) in url.query_pairs().into_owned() {
             match name.as_str() {
                 "sslmode" => mode = Some(value),
+                // Where a connection goes is what its certificate is held against, and nothing else.
+                "hostaddr" => return Err("`hostaddr` is not understood: name the host".to_owned()),
                 "sslrootcert" => root = Some(PathBuf::from(value)),
                 _ => rest.push((name, value)),
             }
@@ -151,6 +153,7 @@ mod tests {
             ("postgres:///fm", "no host"),
             ("postgres://me@db/fm?sslmode=require", "verify-full"),
             ("postgres://me@db/fm?colour=red", "colour"),
+            ("postgres://me@localhost/fm?hostaddr=10.0.0.5", "hostaddr"),
         ] {
             assert!(PostgresUrl::parse(text).unwrap_err().contains(why), "{text}: {:?}", PostgresUrl::parse(text));
         }

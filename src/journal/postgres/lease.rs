@@ -1,5 +1,5 @@
-//! The lease on a region: who may write, and until when. Time is the database's; the token of each holder is higher than
-//! those of all before it, and every write names it.
+//! The lease on a region: who may write, and until when. Time is the database's; each taking has an id of its own, which
+//! every write names.
 //!
 //! A thread of its own renews the lease on a connection of its own, so that neither a long read nor a busy loop lets it
 //! run out. What a holder may rely on without asking is counted from before the request that renewed it, on clocks that
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_postgres::Client;
+use uuid::Uuid;
 
 use super::{Failure, Server};
 use crate::journal::{JournalError, JournalResult, RegionHold};
@@ -23,8 +24,10 @@ const FAREWELL: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub(super) struct Lease {
     pub(super) region: String,
-    pub(super) token: i64,
-    until: Arc<Mutex<Until>>,
+    /// This taking of it: no other one has the same, on whatever copy of the database.
+    pub(super) taking: Uuid,
+    /// Until when it holds for sure; `None` once that was over. What was lost once is not found again.
+    until: Arc<Mutex<Option<Until>>>,
 }
 
 /// Until when the lease holds for sure, by both clocks of this machine.
@@ -42,39 +45,55 @@ impl Until {
         Self { steady: Instant::now() + span, civil: SystemTime::now() + span }
     }
 
-    fn is_over(self) -> bool {
-        Instant::now() >= self.steady || SystemTime::now() >= self.civil
+    fn left(self) -> Option<Duration> {
+        let steady = self.steady.checked_duration_since(Instant::now())?;
+        let civil = self.civil.duration_since(SystemTime::now()).ok()?;
+        Some(steady.min(civil)).filter(|left| !left.is_zero())
     }
 }
 
 impl Lease {
-    pub(super) fn until(region: &str, token: i64, until: Until) -> Self {
-        Self { region: region.to_owned(), token, until: Arc::new(Mutex::new(until)) }
+    pub(super) fn until(region: &str, taking: Uuid, until: Until) -> Self {
+        Self { region: region.to_owned(), taking, until: Arc::new(Mutex::new(Some(until))) }
     }
 
-    /// `Err` when the lease may have run out, without asking anybody.
+    /// How long it holds for sure, without asking anybody; nothing once it may have run out.
+    fn left(&self) -> Option<Duration> {
+        let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = until.and_then(Until::left);
+        if left.is_none() {
+            *until = None;
+        }
+        left
+    }
+
+    /// `Err` when the lease may have run out.
     pub(super) fn check(&self) -> JournalResult<()> {
-        let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        if until.is_over() { Err(JournalError::Lost { region: self.region.clone() }) } else { Ok(()) }
+        self.left().map(|_| ()).ok_or_else(|| JournalError::Lost { region: self.region.clone() })
     }
 
     /// Nothing may rely on it any more.
     fn end(&self) {
-        self.hold_until(Until::after(Duration::ZERO));
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn hold_until(&self, until: Until) {
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    /// `Err` when it was lost before it was renewed.
+    fn prolong(&self, until: Until) -> JournalResult<()> {
+        self.check()?;
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        Ok(())
     }
 }
 
-/// Takes a region that nobody holds. Values: region, holder, milliseconds. No row when somebody does.
+/// Takes a region that nobody holds. Values: region, holder, taking, milliseconds. No row when somebody does; one that was
+/// taken and whose answer was lost is taken once more.
 pub(super) const TAKE: &str = "
-    INSERT INTO fleetmend.leases AS lease (region, holder, token, until)
-    VALUES ($1, $2, 1, clock_timestamp() + $3 * interval '1 millisecond')
-    ON CONFLICT (region) DO UPDATE SET holder = excluded.holder, token = lease.token + 1, until = excluded.until
-    WHERE lease.until <= clock_timestamp()
-    RETURNING token";
+    INSERT INTO fleetmend.leases AS lease (region, holder, taking, number, until)
+    VALUES ($1, $2, $3, 1, clock_timestamp() + $4 * interval '1 millisecond')
+    ON CONFLICT (region) DO UPDATE
+    SET holder = excluded.holder, taking = excluded.taking, number = lease.number + 1, until = excluded.until
+    WHERE lease.until <= clock_timestamp() OR lease.taking = excluded.taking
+    RETURNING 1";
 
 /// As PostgreSQL multiplies intervals.
 pub(super) fn milliseconds(span: Duration) -> f64 {
@@ -105,6 +124,10 @@ impl RegionHold for LeaseHold {
     fn check(&self) -> JournalResult<()> {
         self.lease.check()
     }
+
+    fn left(&self) -> Option<Duration> {
+        Some(self.lease.left().unwrap_or_default())
+    }
 }
 
 impl Drop for LeaseHold {
@@ -123,26 +146,17 @@ async fn renew(lease: &Lease, server: &Server, span: Duration, mut stopped: ones
     let mut pause = span / 3;
     while timeout(pause, &mut stopped).await.is_err() {
         let until = Until::after(span);
-        let renewed = timeout(span / 3, async {
-            if client.as_ref().is_none_or(Client::is_closed) {
-                client = Some(server.connect().await?);
-            }
-            let Some(client) = &client else { return Ok(0) };
-            let renewal = "UPDATE fleetmend.leases SET until = clock_timestamp() + $3 * interval '1 millisecond'
-                           WHERE region = $1 AND token = $2 AND until > clock_timestamp()";
-            let found = client.execute(renewal, &[&lease.region, &lease.token, &milliseconds(span)]).await;
-            found.map_err(Failure::from)
-        })
-        .await;
+        let renewal = timeout(span / 3, prolong(lease, server, &mut client, span));
+        let renewed = tokio::select! {
+            renewed = renewal => renewed,
+            _ = &mut stopped => break,
+        };
         pause = match renewed {
-            Ok(Ok(0)) => {
-                // It ran out, or somebody else has the region: nobody gets it back who did not notice.
+            Ok(Ok(true)) if lease.prolong(until).is_ok() => span / 3,
+            // It ran out, or somebody else has the region.
+            Ok(Ok(_)) => {
                 lease.end();
                 return;
-            }
-            Ok(Ok(_)) => {
-                lease.hold_until(until);
-                span / 3
             }
             Ok(Err(_)) | Err(_) => {
                 client = None;
@@ -156,10 +170,21 @@ async fn renew(lease: &Lease, server: &Server, span: Duration, mut stopped: ones
             Some(client) => client,
             None => server.connect().await?,
         };
-        let release = "UPDATE fleetmend.leases SET until = clock_timestamp() WHERE region = $1 AND token = $2
+        let release = "UPDATE fleetmend.leases SET until = clock_timestamp() WHERE region = $1 AND taking = $2
                        AND until > clock_timestamp()";
-        client.execute(release, &[&lease.region, &lease.token]).await.map_err(Failure::from)
+        client.execute(release, &[&lease.region, &lease.taking]).await.map_err(Failure::from)
     };
     // What cannot be told now runs out by itself.
     let _ = timeout(FAREWELL, farewell).await;
+}
+
+/// Asks the database for more time; `false` when the lease is no longer ours.
+async fn prolong(lease: &Lease, server: &Server, client: &mut Option<Client>, span: Duration) -> Result<bool, Failure> {
+    if client.as_ref().is_none_or(Client::is_closed) {
+        *client = Some(server.connect().await?);
+    }
+    let Some(client) = client else { return Ok(false) };
+    let renewal = "UPDATE fleetmend.leases SET until = clock_timestamp() + $3 * interval '1 millisecond'
+                   WHERE region = $1 AND taking = $2 AND until > clock_timestamp()";
+    Ok(client.execute(renewal, &[&lease.region, &lease.taking, &milliseconds(span)]).await? > 0)
 }

@@ -1,6 +1,7 @@
 //! A journal that several machines share: PostgreSQL, reached by any of them, with one writer per region by a lease.
 //!
-//! Every write is one statement that also asks whether its writer still has the region, so that nothing can come between.
+//! Whatever a runner writes is one statement that also asks whether it still has the region, so that nothing can come
+//! between; runs and events lock the lease until they are durable. Requests come from any terminal and need none.
 //! A connection that breaks is made again; a write whose answer was lost is found there, or made once more.
 
 mod address;
@@ -13,8 +14,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, NoTls, Row};
+use uuid::Uuid;
 
 pub use address::PostgresUrl;
 use address::Trust;
@@ -33,6 +37,13 @@ const PAUSES: [Duration; 4] =
 
 /// How long the database may take to let us in.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long it may take for a statement; reading or beginning a large run takes longer than a line of it.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+const LARGE_LIMIT: Duration = Duration::from_secs(120);
+
+/// What most operations do, in words.
+const APPEND: &str = "append to";
 
 /// A journal in PostgreSQL.
 pub struct PostgresJournal {
@@ -54,6 +65,7 @@ struct Server {
 #[derive(Debug)]
 enum Failure {
     Database(tokio_postgres::Error),
+    NoAnswer(Duration),
     Journal(JournalError),
 }
 
@@ -73,10 +85,12 @@ impl Failure {
     /// Whether another connection may get on: the server went away, or is on its way up or down.
     fn is_passing(&self) -> bool {
         match self {
-            Self::Database(error) => {
-                let shutting_down = |code: &tokio_postgres::error::SqlState| code.code().starts_with("57P");
-                error.is_closed() || error.code().map_or(error.as_db_error().is_none(), shutting_down)
-            }
+            Self::Database(error) => match error.code() {
+                // Shutting down or starting up; too many connections; a server that is a read-only copy for the moment.
+                Some(code) => code.code().starts_with("57P") || ["53300", "25006"].contains(&code.code()),
+                None => error.is_closed() || error.as_db_error().is_none(),
+            },
+            Self::NoAnswer(_) => true,
             Self::Journal(_) => false,
         }
     }
@@ -96,8 +110,12 @@ impl Server {
     }
 
     async fn connect(&self) -> Result<Client, Failure> {
+        timeout(CONNECT_LIMIT, self.let_in()).await.unwrap_or(Err(Failure::NoAnswer(CONNECT_LIMIT)))
+    }
+
+    async fn let_in(&self) -> Result<Client, Failure> {
         let mut config = self.url.config(self.password.as_deref()).map_err(|why| self.store("open", why))?;
-        config.connect_timeout(CONNECT_LIMIT);
+        config.connect_timeout(CONNECT_LIMIT).tcp_user_timeout(ANSWER_LIMIT);
         let client = match self.url.trust() {
             Trust::None => {
                 let (client, connection) = config.connect(NoTls).await?;
@@ -157,9 +175,10 @@ impl PostgresJournal {
         statement: &str,
         values: &[&(dyn ToSql + Sync)],
     ) -> JournalResult<Vec<Row>> {
+        let limit = if operation == APPEND { ANSWER_LIMIT } else { LARGE_LIMIT };
         let mut pauses = PAUSES.iter();
         loop {
-            match self.ask_once(statement, values).await {
+            match self.ask_once(statement, values, limit).await {
                 Ok(rows) => return Ok(rows),
                 Err(failure) => match pauses.next().filter(|_| failure.is_passing()) {
                     Some(pause) => tokio::time::sleep(*pause).await,
@@ -169,16 +188,25 @@ impl PostgresJournal {
         }
     }
 
-    async fn ask_once(&self, statement: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Failure> {
+    async fn ask_once(
+        &self,
+        statement: &str,
+        values: &[&(dyn ToSql + Sync)],
+        limit: Duration,
+    ) -> Result<Vec<Row>, Failure> {
         let mut kept = self.client.lock().await;
         // Taken out while it is used: of an answer that nobody waited for the connection goes with it.
         let client = match kept.take().filter(|client| !client.is_closed()) {
             Some(client) => client,
             None => self.server.connect().await?,
         };
-        let rows = client.query(statement, values).await;
+        let rows = timeout(limit, client.query(statement, values)).await.map_err(|_| Failure::NoAnswer(limit))?;
         *kept = Some(client);
-        Ok(rows?)
+        match rows {
+            // An earlier attempt whose answer was not waited for came before this one.
+            Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => Ok(Vec::new()),
+            rows => Ok(rows?),
+        }
     }
 
     /// The lease of `region`, if we are its writer for sure.
@@ -192,6 +220,7 @@ impl PostgresJournal {
 fn told(server: &Server, operation: &'static str, failure: Failure) -> JournalError {
     match failure {
         Failure::Database(error) => server.store(operation, in_words(error)),
+        Failure::NoAnswer(limit) => server.store(operation, format!("no answer within {} s", limit.as_secs())),
         Failure::Journal(error) => error,
     }
 }
@@ -220,15 +249,18 @@ impl Journal for PostgresJournal {
     async fn create(&self, record: &RunRecord) -> JournalResult<()> {
         let lease = self.lease()?;
         let created = record.created.to_string();
-        let command = "INSERT INTO fleetmend.runs (run, region, digest, created, rollout, snapshot)
-                       SELECT $1, $2, $3, $4, $5, $6 FROM fleetmend.leases
-                       WHERE leases.region = $2 AND token = $7 AND until > clock_timestamp()
+        let command = "WITH held AS (
+                           SELECT 1 FROM fleetmend.leases
+                           WHERE region = $2 AND taking = $7 AND until > clock_timestamp() FOR SHARE
+                       )
+                       INSERT INTO fleetmend.runs (run, region, digest, created, rollout, snapshot)
+                       SELECT $1, $2, $3, $4, $5, $6 FROM held
                        ON CONFLICT (run) DO UPDATE SET run = excluded.run WHERE runs.digest = excluded.digest
                        RETURNING 1";
         let RunRecord { region, rollout, snapshot, .. } = record;
         let (run, digest) = (record.run.uuid(), record.digest.as_str());
-        let values: [&(dyn ToSql + Sync); 7] = [&run, region, &digest, &created, rollout, snapshot, &lease.token];
-        let begun = self.ask("append to", command, &values).await?;
+        let values: [&(dyn ToSql + Sync); 7] = [&run, region, &digest, &created, rollout, snapshot, &lease.taking];
+        let begun = self.ask("begin a run in", command, &values).await?;
         if begun.is_empty() { Err(JournalError::Lost { region: record.region.clone() }) } else { Ok(()) }
     }
 
@@ -244,19 +276,19 @@ impl Journal for PostgresJournal {
         // The lease is locked until this is durable: whoever takes it over waits for that.
         let command = "WITH held AS (
                            SELECT 1 FROM fleetmend.leases JOIN fleetmend.runs USING (region)
-                           WHERE run = $1 AND token = $4 AND until > clock_timestamp() FOR SHARE OF leases
+                           WHERE run = $1 AND taking = $4 AND until > clock_timestamp() FOR SHARE OF leases
                        )
                        INSERT INTO fleetmend.events (run, seq, body)
                        SELECT $1, seq, body FROM unnest($2::bigint[], $3::text[]) AS new (seq, body)
                        WHERE EXISTS (SELECT 1 FROM held)
                          AND (SELECT coalesce(max(seq), 0) + 1 FROM fleetmend.events WHERE run = $1) = ($2::bigint[])[1]
                        RETURNING 1";
-        let appended = self.ask("append to", command, &[&run.uuid(), &numbers, &bodies, &lease.token]).await?;
+        let appended = self.ask(APPEND, command, &[&run.uuid(), &numbers, &bodies, &lease.taking]).await?;
         if !appended.is_empty() || self.are_there(run, &numbers, &bodies).await? {
             return Ok(());
         }
-        let ours = "SELECT 1 FROM fleetmend.leases WHERE region = $1 AND token = $2 AND until > clock_timestamp()";
-        if self.ask("append to", ours, &[&lease.region, &lease.token]).await?.is_empty() {
+        let ours = "SELECT 1 FROM fleetmend.leases WHERE region = $1 AND taking = $2 AND until > clock_timestamp()";
+        if self.ask(APPEND, ours, &[&lease.region, &lease.taking]).await?.is_empty() {
             Err(JournalError::Lost { region: lease.region })
         } else {
             Err(JournalError::OutOfOrder { run, seq: first.seq })
@@ -310,11 +342,14 @@ impl Journal for PostgresJournal {
     }
 
     async fn beat(&self, run: RunId, heartbeat: &Heartbeat) -> JournalResult<()> {
-        let body = encode(heartbeat);
-        let command = "INSERT INTO fleetmend.heartbeats (run, body) VALUES ($1, $2)
-                       ON CONFLICT (run) DO UPDATE SET body = excluded.body";
-        self.ask("append to", command, &[&run.uuid(), &body]).await?;
-        Ok(())
+        let (body, lease) = (encode(heartbeat), self.lease()?);
+        let command = "INSERT INTO fleetmend.heartbeats (run, body)
+                       SELECT $1, $2 FROM fleetmend.leases
+                       WHERE region = $3 AND taking = $4 AND until > clock_timestamp()
+                       ON CONFLICT (run) DO UPDATE SET body = excluded.body
+                       RETURNING 1";
+        let beaten = self.ask(APPEND, command, &[&run.uuid(), &body, &lease.region, &lease.taking]).await?;
+        if beaten.is_empty() { Err(JournalError::Lost { region: lease.region }) } else { Ok(()) }
     }
 
     async fn heartbeat(&self, run: RunId) -> JournalResult<Option<Heartbeat>> {
@@ -329,7 +364,7 @@ impl Journal for PostgresJournal {
                        SELECT $1, $2 WHERE NOT EXISTS (
                            SELECT 1 FROM fleetmend.requests WHERE run = $1 AND body = $2 AND NOT taken
                        )";
-        self.ask("append to", command, &[&run.uuid(), &body]).await?;
+        self.ask(APPEND, command, &[&run.uuid(), &body]).await?;
         Ok(())
     }
 
@@ -340,10 +375,13 @@ impl Journal for PostgresJournal {
     }
 
     async fn close_requests(&self, run: RunId, numbers: &[i64]) -> JournalResult<()> {
-        let command = "UPDATE fleetmend.requests SET taken = true WHERE run = $1 AND number = ANY($2)";
-        let numbers = numbers.to_vec();
-        self.ask("append to", command, &[&run.uuid(), &numbers]).await?;
-        Ok(())
+        let (numbers, lease) = (numbers.to_vec(), self.lease()?);
+        let command = "UPDATE fleetmend.requests SET taken = true FROM fleetmend.leases
+                       WHERE run = $1 AND requests.number = ANY($2)
+                         AND region = $3 AND taking = $4 AND until > clock_timestamp()
+                       RETURNING 1";
+        let taken = self.ask(APPEND, command, &[&run.uuid(), &numbers, &lease.region, &lease.taking]).await?;
+        if taken.len() < numbers.len() { Err(JournalError::Lost { region: lease.region }) } else { Ok(()) }
     }
 }
 
@@ -352,9 +390,10 @@ impl PostgresJournal {
     async fn take(&self, region: &str, runner: &Runner) -> JournalResult<Lease> {
         let until = lease::Until::after(self.span);
         let holder = format!("process {} on {}", runner.pid, runner.host);
-        let values: [&(dyn ToSql + Sync); 3] = [&region, &holder, &lease::milliseconds(self.span)];
-        if let Some(row) = self.ask("lock", lease::TAKE, &values).await?.first() {
-            return Ok(Lease::until(region, row.get(0), until));
+        let taking = Uuid::new_v4();
+        let values: [&(dyn ToSql + Sync); 4] = [&region, &holder, &taking, &lease::milliseconds(self.span)];
+        if !self.ask("lock", lease::TAKE, &values).await?.is_empty() {
+            return Ok(Lease::until(region, taking, until));
         }
         let holder = self.ask("lock", "SELECT holder FROM fleetmend.leases WHERE region = $1", &[&region]).await?;
         let holder = holder.first().map_or_else(|| "somebody who has let go of it".to_owned(), |row| row.get(0));

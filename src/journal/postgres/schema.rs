@@ -20,9 +20,9 @@ const STEPS: [&str; 1] = ["
         body text NOT NULL, taken boolean NOT NULL DEFAULT false
     );
     CREATE INDEX ON fleetmend.requests (run) WHERE NOT taken;
-    -- The one writer of each region; a later one has a higher token.
+    -- The one writer of each region. Each taking has an id of its own; the number only tells people how often it changed hands.
     CREATE TABLE fleetmend.leases (
-        region text PRIMARY KEY, holder text NOT NULL, token bigint NOT NULL, until timestamptz NOT NULL
+        region text PRIMARY KEY, holder text NOT NULL, taking uuid NOT NULL, number bigint NOT NULL, until timestamptz NOT NULL
     );
 "];
 

@@ -64,7 +64,7 @@ vulnerabilities() {
 kernel_files() {
   for kernel_path in $kernel_paths; do
     case $kernel_path in
-      *..*) continue ;;
+      *..* | *[!A-Za-z0-9._/:-]*) continue ;;
       /sys/* | /proc/sys/*) ;;
       *) continue ;;
     esac
