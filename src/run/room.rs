@@ -1,6 +1,6 @@
 //! Room for moves, asked of the placement function that the planner uses as well. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::event::LeavingInstance;
 use super::host::{HostPhase, HostState, StepState, StepStatus};
@@ -22,12 +22,18 @@ pub(super) fn target_of(state: &RunState, step: &StepState, in_use: &InUse) -> O
         return None;
     }
     let mover = Mover { preferred: preferred.cloned(), ..mover(leaving, &step.step.host) };
-    let rules = Rules { busy, ..rules(state, &step.avoid) };
-    let chosen = choose(state, &mover, &rules).or_else(|| {
-        // Targets that failed are tried again before the instance is given up: Nova's scheduler may have believed
-        // in a drained host's old instances, for up to 120 s.
-        let again = Rules { avoid: Rules::keeping(rules.headroom).avoid, ..rules };
-        if step.avoid.is_empty() { None } else { choose(state, &mover, &again) }
+    let occupancy = state.occupancy();
+    let room = Rules::keeping(&state.rollout().policy.headroom);
+    // Targets that failed are tried again before the instance is given up: Nova's scheduler may have believed in a
+    // drained host's old instances, for up to 120 s.
+    let again = Rules { busy, ..room };
+    let rules = Rules { avoid: &step.avoid, ..again };
+    let chosen = target_for(occupancy, &mover, &rules).or_else(|| {
+        if target_for(occupancy, &mover, &room).is_none() {
+            return on_vulnerable_host(state, &mover, &rules).or_else(|| on_vulnerable_host(state, &mover, &again));
+        }
+        // There is room, on targets that failed, or that take no further migration at the moment: the turn of those comes.
+        if step.avoid.is_empty() { None } else { target_for(occupancy, &mover, &again) }
     });
     chosen.map(|Choice { host, instead }| (host, instead.map(|refusal| refusal.to_string())))
 }
@@ -50,10 +56,6 @@ pub(super) fn why_waiting(state: &RunState, step: &StepState, in_use: &InUse) ->
         Ok(Choice { host, .. }) => full(host),
         Err(refusal) => Wait::Room(refusal),
     }
-}
-
-fn rules<'a>(state: &'a RunState, avoid: &'a BTreeSet<HostName>) -> Rules<'a> {
-    Rules { avoid, ..Rules::keeping(&state.rollout().policy.headroom) }
 }
 
 /// The planned target, unless a move there failed.
@@ -134,24 +136,22 @@ fn begun_movers(state: &RunState, domain: Option<u32>) -> Vec<Mover> {
     movers
 }
 
-/// The choice among hosts that are mitigated, and hosts that lend room while none of their domain is; where the plan
-/// has the instance go to a vulnerable host, because there is no other room, also among those that the plan may use so.
-/// Where nothing else that is begun in the domain will bring room, an instance goes to a host that waits, and is moved once
-/// more when that one's turn comes: a host that is half empty would else stay so for good.
-fn choose(state: &RunState, mover: &Mover, rules: &Rules<'_>) -> Option<Choice> {
+/// The choice where no host that is mitigated has room, nor one that lends room while none of its domain is: where the
+/// plan has the instance go to a vulnerable host, among those that the plan may use so. Where nothing else that is begun
+/// in the domain will bring room, an instance goes to a host that waits, and is moved once more when that one's turn
+/// comes: a host that is half empty would else stay so for good.
+fn on_vulnerable_host(state: &RunState, mover: &Mover, rules: &Rules<'_>) -> Option<Choice> {
     let occupancy = state.occupancy();
-    target_for(occupancy, mover, rules).or_else(|| {
-        // A target that failed is no preference any more, and yet says that the plan has no other room.
-        let planned = planned_target(state, &mover.from, mover.id);
-        let waiting = waiting_hosts(state, &mover.from);
-        if planned.is_some_and(|target| may_take_while_vulnerable(state, target)) {
-            target_among(occupancy, mover, rules, waiting.chain(&state.rollout().lenders))
-        } else if room_may_come(state, &mover.from) {
-            None
-        } else {
-            target_among(occupancy, mover, rules, waiting)
-        }
-    })
+    // A target that failed is no preference any more, and yet says that the plan has no other room.
+    let planned = planned_target(state, &mover.from, mover.id);
+    let waiting = waiting_hosts(state, &mover.from);
+    if planned.is_some_and(|target| may_take_while_vulnerable(state, target)) {
+        target_among(occupancy, mover, rules, waiting.chain(&state.rollout().lenders))
+    } else if room_may_come(state, &mover.from) {
+        None
+    } else {
+        target_among(occupancy, mover, rules, waiting)
+    }
 }
 
 /// Whether another begun host of the same domain comes on: it is a target when it is done.

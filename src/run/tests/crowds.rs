@@ -1,7 +1,7 @@
 //! Targets that others fill while a run lasts.
 
 use super::*;
-use crate::model::Resources;
+use crate::model::{Host, Resources};
 use crate::plan::placement::Held;
 
 /// Somebody's instances fill `host`.
@@ -98,4 +98,71 @@ fn a_host_is_begun_onto_hosts_that_wait_when_none_other_has_room() {
     let mut play = Play::of(&["a", "b"], |rollout| rollout.targets.clear());
     assert_eq!(play.run_to_the_end(), [Decision::End(Outcome::Done)]);
     assert_eq!(play.state.count(HostPhase::Done), 2);
+}
+
+#[test]
+fn a_target_that_failed_is_tried_again_before_a_host_that_waits_takes_the_instance_and_no_more_than_eight_times() {
+    let mut play = Play::of(&["a", "b"], |rollout| rollout.policy.limits.hosts = Limit::at_most(1));
+    drain(&mut play, "a", &[1]);
+    let step = move_of("a", 1);
+    let mut attempts = 0;
+    loop {
+        play.settle();
+        assert_eq!(target_of(&play, &step), Some("spare".into()), "after {attempts} attempts");
+        attempts += 1;
+        let Some(again) = fail(&mut play, &step, ErrorClass::Transient, FaultScope::Target) else { break };
+        play.now = again;
+    }
+    assert_eq!(attempts, 8);
+    assert!(matches!(&play.decisions()[..], [Decision::Quarantine { .. }]), "{:?}", play.decisions());
+}
+
+#[test]
+fn a_target_that_failed_and_is_seen_to_be_full_gives_way_to_a_host_that_waits() {
+    let mut play = Play::of(&["a", "b"], |rollout| rollout.policy.limits.hosts = Limit::at_most(1));
+    drain(&mut play, "a", &[1]);
+    play.settle();
+    let step = move_of("a", 1);
+    fail(&mut play, &step, ErrorClass::Transient, FaultScope::Target);
+    fill(&mut play, "spare");
+    play.wait(60);
+    play.settle();
+    assert_eq!(target_of(&play, &step), Some("b".into()));
+}
+
+/// The spare is full; `other` has room for two, is the target of a move of the quarantined `b` and takes one at a time;
+/// `c` waits.
+fn busy_with_a_quarantined_hosts_move() -> Play {
+    let other = |region: &mut Region| {
+        let spare = region.hosts.iter().find(|host| host.host == HostName::new("spare")).unwrap();
+        let capacity = Resources::basic(2, 2_048, 20);
+        region.hosts.push(Host { host: "other".into(), capacity, ..spare.clone() });
+    };
+    let mut play = Play::within(&["a", "b", "c"], other, |rollout| {
+        rollout.targets.push("other".into());
+        rollout.policy.limits.migrations_per_target = 1;
+    });
+    play.settle();
+    fill(&mut play, "spare");
+    drain(&mut play, "b", &[2]);
+    play.settle();
+    assert_eq!(target_of(&play, &move_of("b", 2)), Some("other".into()));
+    play.tell(EventKind::HostQuarantined { host: "b".into(), step: StepId::new("b/stage"), reason: "x".to_owned() });
+    drain(&mut play, "a", &[1]);
+    assert_eq!(play.state.hosts()[&HostName::new("c")].phase, HostPhase::Waiting);
+    play.settle();
+    play
+}
+
+#[test]
+fn while_a_target_with_room_takes_no_further_migration_no_instance_goes_to_a_host_that_waits() {
+    let mut play = busy_with_a_quarantined_hosts_move();
+    let step = move_of("a", 1);
+    assert_eq!(target_of(&play, &step), None);
+    let full = Wait::Limit(Reached::Target("other".into(), 1));
+    let waits = waiting(&play.state, play.now, 9);
+    assert!(waits.contains(&(step.clone(), full)), "{waits:?}");
+    play.succeed(&move_of("b", 2), StepOutput::Moved { to: "other".into(), migration: None, request: None });
+    play.settle();
+    assert_eq!(target_of(&play, &step), Some("other".into()), "its turn comes");
 }
