@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleetmend::actions::Progress;
-use fleetmend::model::{HostName, ServiceStatus, ZoneName};
+use fleetmend::model::{HostName, ServiceStatus, StepId, ZoneName};
+use fleetmend::plan::placement::{Mover, Rules, choose_target};
 use fleetmend::run::{Event, EventKind, HostPhase, Observer, RunState};
 use fleetmend::sim::SimRegion;
 use fleetmend::sim::world::{SimAggregate, World};
@@ -94,9 +95,14 @@ impl Watch {
     }
 
     /// An instance goes where the remedy holds, to a host that lends room, or to one that waits: as the plan has it, or where
-    /// no other begun host of its zone comes on.
+    /// no other begun host of its zone comes on; never to a vulnerable one while a mitigated one has room.
     fn target(&mut self, state: &RunState, event: &Event) {
         let EventKind::StepStarted { step, target: Some(target), because, .. } = &event.kind else { return };
+        if !state.occupancy().is_target(target)
+            && let Some(other) = mitigated_room(state, step)
+        {
+            self.say(format!("{step} goes to {target}, which is vulnerable, and {other} has room"));
+        }
         let rollout = state.rollout();
         let is_done = state.hosts().get(target).is_some_and(|host| host.phase == HostPhase::Done);
         let may = is_done || rollout.targets.contains(target) || rollout.lenders.contains(target);
@@ -160,6 +166,28 @@ impl Observer for Watch {
     }
 
     fn progress(&mut self, _state: &RunState, _progress: &Progress) {}
+}
+
+/// A target that had room for an instance before this move of it was booked elsewhere, however busy it is.
+fn mitigated_room(state: &RunState, step: &StepId) -> Option<HostName> {
+    let step = state.step(step)?;
+    let leaving = step.leaving.clone()?;
+    let mut before = state.occupancy().clone();
+    before.release(leaving.id);
+    let mover = Mover {
+        id: leaving.id,
+        from: step.step.host.clone(),
+        project: leaving.project,
+        resources: leaving.resources,
+        group: leaving.group,
+        pinned_zone: leaving.pinned_zone,
+        traits: leaving.traits,
+        flavor: leaving.flavor,
+        image: leaving.image,
+        preferred: None,
+    };
+    let rules = Rules::keeping(&state.rollout().policy.headroom);
+    choose_target(&before, &mover, &rules).ok().map(|choice| choice.host)
 }
 
 /// Harm that was done to the region: guests ended by a reboot of ours, hosts rebooted twice, services enabled that
