@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::{Choice, Mover, Occupancy, Refusal, Rules};
-use crate::model::{HostName, InstanceId};
+use crate::model::HostName;
 use crate::plan::space::Need;
 
 /// Chooses where one instance goes as things stand: the preferred host if that admits it, otherwise the best fit of
@@ -50,19 +50,6 @@ pub(crate) fn target_among<'h>(
     let instead = (mover.preferred.as_ref() != Some(host))
         .then(|| Refusal::NoneSoon { domain: occupancy.layout.domain_label(asked.from).to_owned() });
     Some(Choice { host: host.clone(), instead })
-}
-
-/// Whether all of one host's instances have room at once, and where: all on their preferred hosts, else all on one
-/// host, else each on its preferred host or, the biggest first, where it fits best.
-///
-/// Members of one group count against each other; that they cannot be in flight together is for
-/// [`choose_target`] to see to.
-pub fn fits_all(
-    occupancy: &Occupancy,
-    movers: &[Mover],
-    rules: &Rules<'_>,
-) -> Result<Vec<(InstanceId, HostName)>, Refusal> {
-    Draft::over(occupancy, *rules).book(movers)
 }
 
 /// A [`Mover`] by number.

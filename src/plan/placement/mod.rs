@@ -1,7 +1,7 @@
 //! Where an instance may go: the one rule that the planner and a running engine share.
 //!
-//! The engine keeps an [`Occupancy`] of the region, asks [`fits_all`] before it begins a host and [`choose_target`]
-//! when a move starts, and books what it decides. Nothing here moves anything or knows the order of hosts.
+//! The engine keeps an [`Occupancy`] of the region, asks a [`Draft`] before it begins a host and [`choose_target`] when
+//! a move starts, and books what it decides. Nothing here moves anything or knows the order of hosts.
 
 mod choose;
 mod draft;
@@ -13,7 +13,7 @@ mod refusal;
 mod tests;
 
 pub use super::kinds::Unfit;
-pub use choose::{choose_target, fits_all};
+pub use choose::choose_target;
 pub(crate) use choose::{target_among, target_for};
 pub use draft::Draft;
 pub use held::Held;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Choice, Mover, Occupancy, Refusal, Rules, choose_target, fits_all};
+use super::{Choice, Draft, Mover, Occupancy, Refusal, Rules, choose_target};
 use crate::model::{GroupPolicy, Headroom, HeadroomZone, Host, HostName, InstanceId, Region};
 use crate::plan::fixture::{Fixture, flavor, host, id, processor};
 
@@ -33,7 +33,7 @@ fn choose(occupancy: &Occupancy, mover: &Mover) -> String {
 }
 
 fn place(occupancy: &Occupancy, movers: &[Mover]) -> Result<Vec<(InstanceId, HostName)>, Refusal> {
-    fits_all(occupancy, movers, &Rules::keeping(&Headroom::default()))
+    Draft::over(occupancy, Rules::keeping(&Headroom::default())).book(movers)
 }
 
 /// Hosts `a` to `d` in zone `z` with 64 MiB each.
