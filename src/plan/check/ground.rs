@@ -50,6 +50,8 @@ pub(super) struct HostView<'a> {
     pub(super) is_target: bool,
     /// Lends room though it stays vulnerable.
     pub(super) is_lender: bool,
+    /// Takes instances in some rollout without violations of the same hosts: this one need not name it.
+    pub(super) may_take: bool,
     pub(super) domain: usize,
     pub(super) capacity: Vec<u64>,
     pub(super) traits: BTreeSet<&'a str>,
@@ -121,6 +123,7 @@ impl<'a> Ground<'a> {
                 planned: planned.get(&host.host).copied(),
                 is_target: targets.contains(&host.host),
                 is_lender: lenders.contains(&host.host),
+                may_take: may_take(host, rollout),
                 domain,
                 capacity: self.classes.iter().map(|class| host.capacity.get(class)).collect(),
                 traits: host.traits.iter().map(String::as_str).collect(),
@@ -281,6 +284,14 @@ impl<'a> Ground<'a> {
         let group = self.groups[group];
         (group.policy == GroupPolicy::AntiAffinity).then(|| group.rules.max_server_per_host.unwrap_or(1).max(1))
     }
+}
+
+/// Whether a rollout may name `host` as a lender or, where it is remedied, move instances onto it: all that
+/// [`Ground::compare_lists`] and the replay ask of it. A host that the command line excluded lends nothing, but a rollout
+/// does not tell it from one outside the selection, so it counts.
+fn may_take(host: &Host, rollout: &Rollout) -> bool {
+    let rules = &rollout.policy.hosts;
+    host.service.is_in_service() && !rules.exclude.contains(&host.host) && !rules.spare.contains(&host.host)
 }
 
 /// Every class that a host has or an instance asks for, in order of name.

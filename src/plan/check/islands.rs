@@ -9,7 +9,8 @@ use crate::model::{Flavor, ProjectId};
 /// The islands of a region.
 #[derive(Debug)]
 pub(super) struct Islands {
-    /// Hosts that give or take instances, island by island.
+    /// Hosts that give instances, and those that may take some whether or not this rollout has them do so, island by
+    /// island.
     pub(super) hosts: Vec<Vec<usize>>,
 }
 
@@ -20,7 +21,7 @@ type Traveller<'a> =
 impl Islands {
     /// Joins kinds of hosts of one domain that some instance may go between.
     pub(super) fn of(ground: &Ground<'_>) -> Self {
-        let takes_part = |view: &HostView<'_>| view.planned.is_some() || view.is_target || view.is_lender;
+        let takes_part = |view: &HostView<'_>| view.planned.is_some() || view.may_take;
         let mut numbers: BTreeMap<(usize, usize, &BTreeSet<&str>), usize> = BTreeMap::new();
         let mut kinds: Vec<&HostView<'_>> = Vec::new();
         let mut of_domain: Vec<Vec<usize>> = vec![Vec::new(); ground.domains];

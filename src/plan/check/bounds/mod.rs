@@ -1,4 +1,5 @@
-//! Lower bounds that no rollout of these hosts under these limits can beat, proven from the region alone. Each proof
+//! Lower bounds that no rollout of these hosts under these limits can beat, proven from the region, the policy and which
+//! hosts are remedied: not from where this rollout moves instances, nor from which hosts it names as lenders. Each proof
 //! stands with its bound; `docs/design/0020-bounds.md` has them side by side.
 
 mod moves;

@@ -7,7 +7,7 @@ use crate::plan::rollout::Rollout;
 /// At least so many moves: one for each instance that leaves, and in each island those of the host that is done first.
 ///
 /// Consider the first host with instances that is back. What left it went to hosts that had none to give away (targets,
-/// lenders, hosts that were empty), or to hosts that were still to be emptied, which it has to leave once more. The
+/// all that may lend room, hosts that were empty), or to hosts that were still to be emptied, which it has to leave once more. The
 /// former can hold no more of them than fit into all their room added up, class by class, the smallest first. Any host
 /// may be the first: the one that costs least counts. How many hosts begin side by side is a choice and adds nothing.
 pub(in crate::plan::check) fn fewest_moves(rollout: &Rollout, ground: &Ground<'_>, islands: &Islands) -> usize {
