@@ -214,4 +214,5 @@ fn everything_that_the_checker_can_find_is_found_in_plans_that_are_broken_at_ran
     }
     let missed: Vec<&str> = seen.iter().filter(|(_, count)| **count == 0).map(|(words, _)| *words).collect();
     assert_eq!(missed, Vec::<&str>::new(), "never found; found beside those: {unknown:?}");
+    assert_eq!(unknown, BTreeMap::new(), "found, and not among the words");
 }
