@@ -10,6 +10,7 @@ use super::state::{Pulse, RunState};
 use crate::model::{HostName, InstanceId};
 use crate::plan::placement::{Choice, Draft, Mover, Refusal, Rules, choose_target, target_among, target_for};
 use crate::plan::{PlannedHost, PlannedMove};
+use crate::workflow::StepKind;
 
 /// Where a ready move goes, and why not to the planned host; `None` when it waits. Most that are asked wait, and nobody
 /// reads why: that is for [`why_waiting`].
@@ -191,10 +192,12 @@ fn planned_target<'a>(state: &'a RunState, from: &HostName, instance: InstanceId
 
 /// Instances of a begun host that have no target yet.
 fn still_to_leave(planned: &PlannedHost, host: &HostState) -> Vec<Mover> {
-    let mut resolved = host.steps().filter_map(|step| Some((step, step.leaving.as_ref()?))).peekable();
-    if resolved.peek().is_none() {
+    let is_resolved =
+        |step: &StepState| step.step.kind == StepKind::Resolve && matches!(step.status, StepStatus::Succeeded(_));
+    if !host.steps().any(is_resolved) {
         return planned.moves.iter().map(planned_mover).collect();
     }
+    let resolved = host.steps().filter_map(|step| Some((step, step.leaving.as_ref()?)));
     let unplaced = resolved.filter(|(step, _)| match step.status {
         StepStatus::Pending | StepStatus::Retrying { .. } => true,
         StepStatus::Running { .. } | StepStatus::Succeeded(_) | StepStatus::Failed(_) => false,

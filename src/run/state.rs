@@ -74,6 +74,7 @@ pub struct RunState {
     seq: u64,
     changes: u64,
     openings: u64,
+    reliefs: u64,
     status: RunStatus,
     /// In the rollout's order.
     hosts: IndexMap<HostName, HostState>,
@@ -141,6 +142,7 @@ impl RunState {
             seq: 0,
             changes: 0,
             openings: 0,
+            reliefs: 0,
             status: RunStatus::Unbegun,
             hosts: rollout.hosts.iter().map(waiting).collect(),
             domains: rollout.hosts.iter().map(|planned| occupancy.domain_number(&planned.host)).collect(),
@@ -192,6 +194,12 @@ impl RunState {
     /// How many events there were after which a move or a host may begin that had to wait.
     pub(super) fn openings(&self) -> u64 {
         self.openings
+    }
+
+    /// How often begun hosts came to need less of the room that there is than they had been taken to. While this and
+    /// the room stand still, a waiting host that found none finds none.
+    pub(super) fn reliefs(&self) -> u64 {
+        self.reliefs
     }
 
     /// Whether the run goes on.

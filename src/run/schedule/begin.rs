@@ -157,9 +157,10 @@ impl View<'_> {
         }
         let mut outlook = room::Outlook::of(self.state);
         for place in index.next_of_each_zone(LOOKAHEAD) {
-            // While no room appears, what found none finds none.
+            // While no room appears and nobody needs less of it, what found none finds none.
             let domain = self.state.domain_at(place);
             let appeared = domain.map_or(0, |domain| self.state.occupancy().room_appeared(domain));
+            let appeared = appeared + self.state.reliefs();
             if refused.get(&place) == Some(&appeared) {
                 continue;
             }

@@ -103,6 +103,7 @@ impl RunState {
                 state.add_aftercare(host);
                 // A host that the region does not list is no target anyway.
                 let _ = self.occupancy.retire(host);
+                self.reliefs += 1;
                 self.forget_sickness_that_nobody_asks_about();
             }
             EventKind::HostSkipped { host, reason } => {
@@ -113,6 +114,7 @@ impl RunState {
                 state.phase = HostPhase::Skipped;
                 state.since = event.at;
                 state.why = Some(reason.clone());
+                self.reliefs += 1;
             }
             EventKind::HostReleased { host } => {
                 let state = self.host_mut(host)?;
@@ -122,6 +124,7 @@ impl RunState {
                 state.phase = HostPhase::Skipped;
                 state.since = event.at;
                 state.why = Some("given back as it was".to_owned());
+                self.reliefs += 1;
             }
             EventKind::HostRetried { host } => {
                 let state = self.host_mut(host)?;
@@ -190,6 +193,7 @@ impl RunState {
         }
         if let Some((instance, target)) = reserve {
             self.moves.retried += usize::from(retried);
+            self.reliefs += u64::from(!self.occupancy.is_target(&target));
             self.occupancy.reserve(instance, &target).map_err(|refusal| refusal.to_string())?;
         }
         Ok(())
@@ -206,6 +210,10 @@ impl RunState {
         state.remember(id, output);
         if let (StepOutput::Resolved { leaving, .. }, Some(planned)) = (output, planned) {
             state.add_moves(planned, id, leaving);
+            let stays = |instance| self.occupancy.host_of(instance) == Some(&host);
+            let mut unmoved = planned.moves.iter().map(|planned| planned.instance).filter(|instance| stays(*instance));
+            let is_fewer = unmoved.any(|instance| leaving.iter().all(|leaving| leaving.id != instance));
+            self.reliefs += u64::from(is_fewer);
             for instance in leaving {
                 self.occupancy
                     .place(instance.id, &instance.resources, instance.group.as_ref(), &host)

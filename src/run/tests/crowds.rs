@@ -166,3 +166,47 @@ fn while_a_target_with_room_takes_no_further_migration_no_instance_goes_to_a_hos
     play.settle();
     assert_eq!(target_of(&play, &step), Some("other".into()), "its turn comes");
 }
+
+#[test]
+fn a_host_that_had_no_room_is_looked_at_again_when_a_begun_one_needs_less() {
+    let quarantine = |play: &mut Play| {
+        let step = StepId::new("a/stage");
+        play.tell(EventKind::HostQuarantined { host: "a".into(), step, reason: "x".to_owned() });
+    };
+    let is_without_instances = |play: &mut Play| {
+        let resolved =
+            StepOutput::Resolved { leaving: vec![], staying: vec![], differences: vec![], unplanned: vec![] };
+        play.succeed("a/resolve", resolved);
+    };
+    let happenings: [fn(&mut Play); 2] = [quarantine, is_without_instances];
+    for (what, happens) in ["it is quarantined", "its instance was deleted"].into_iter().zip(happenings) {
+        let room_for_two = |region: &mut Region| {
+            let spare = region.hosts.iter_mut().find(|host| host.host == HostName::new("spare")).unwrap();
+            spare.capacity = Resources::basic(2, 2_048, 20);
+        };
+        let mut play = Play::within(&["a", "b", "c"], room_for_two, |rollout| {
+            rollout.policy.limits.hosts = Limit::at_most(3);
+            rollout.policy.limits.hosts_per_zone = Limit::at_most(3);
+        });
+        play.settle();
+        play.done("a/identify");
+        play.settle();
+        play.succeed("a/disable", StepOutput::Disabled { before: fixture::service("a"), request: None });
+        play.settle();
+        let mut memory = Memory::default();
+        assert_eq!(memory.decide(&play.state, play.now), [], "c has no room before {what}");
+        happens(&mut play);
+        loop {
+            let decisions = play.decisions();
+            assert_eq!(memory.decide(&play.state, play.now), decisions, "{what}");
+            if decisions.is_empty() {
+                break;
+            }
+            for decision in decisions {
+                let Decision::Start { step, attempt, target, because } = decision else { panic!("{decision:?}") };
+                play.tell(EventKind::StepStarted { step, attempt, target, because });
+            }
+        }
+        assert_eq!(play.state.hosts()[&HostName::new("c")].phase, HostPhase::Active, "{what}");
+    }
+}
