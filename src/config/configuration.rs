@@ -377,7 +377,10 @@ mod tests {
                 "f:3:24: the simulator's address is that of `fleetmend lab --listen`, for example \
                  `http://127.0.0.1:9000`",
             ),
-            ("state: /var/lib/fleetmend.db", "f:3:8: not a place for journals; write `sqlite:PATH`"),
+            (
+                "state: /var/lib/fleetmend.db",
+                "f:3:8: not a place for journals; write `sqlite:PATH` or `postgres://USER@HOST/DATABASE`",
+            ),
             (
                 "reboot: {fallback: [{command: [x], timeout: 5m}]}",
                 "f:3:20: commands for hosts that do not come back are not available in this version",
@@ -391,9 +394,13 @@ mod tests {
 
     #[test]
     fn a_password_in_an_address_is_never_repeated() {
-        let error = configuration("state: postgres://fleet:hunter2@db/fleet").unwrap_err();
+        let error = configuration("state: postgres://fleet:hunter2@db/fleet?sslmode=prefer").unwrap_err();
         assert!(!format!("{error:?}{error}").contains("hunter2"), "{error}");
-        assert!(error.to_string().contains("PostgreSQL"));
+        assert!(error.to_string().contains("`sslmode` is `verify-full`"), "{error}");
+        let configuration = configuration("state: postgres://fleet:hunter2@db/fleet").unwrap();
+        let written = configuration.state.clone().map(String::from);
+        assert_eq!(written.as_deref(), Some("postgres://fleet@db/fleet"));
+        assert!(!format!("{configuration:?}").contains("hunter2"));
     }
 
     #[test]
