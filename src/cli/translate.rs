@@ -80,6 +80,7 @@ impl From<JournalError> for CommandError {
                 .hint("`fleetmend status` shows what it does; `fleetmend stop` ends it"),
             JournalError::NoRun(_) => Self::usage(error).hint("`fleetmend runs` lists them"),
             JournalError::OutOfOrder { .. } => Self::new(Exit::Held, error),
+            JournalError::NotHeld { .. } => Self::new(Exit::Unexpected, error),
             JournalError::Lost { .. } => Self::new(Exit::Held, error)
                 .consequence("nothing more was begun; what is under way goes on by itself")
                 .hint("`fleetmend status` shows who goes on with the run"),

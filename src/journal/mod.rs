@@ -4,6 +4,7 @@
 //! from other terminals, and who is the one writer of a region. [`sqlite`] is the default; [`postgres`] is shared by several
 //! machines; [`memory`] serves dry runs and tests, where it can fail after a number of appends.
 
+mod codec;
 pub mod memory;
 pub mod postgres;
 pub mod sqlite;
@@ -74,6 +75,12 @@ pub enum JournalError {
     Lost {
         /// Region.
         region: String,
+    },
+    /// Somebody would write who holds no region.
+    #[error("nothing may be written to the journal {place} by a process that holds no region of it")]
+    NotHeld {
+        /// Path or address, without credentials.
+        place: String,
     },
     /// There is no such run.
     #[error("no run {0}")]

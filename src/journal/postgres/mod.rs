@@ -7,23 +7,24 @@
 mod address;
 mod lease;
 mod schema;
+mod server;
 mod tls;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, NoTls, Row};
+use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 pub use address::PostgresUrl;
-use address::Trust;
 use lease::{Lease, LeaseHold};
+use server::{Failure, Server, told};
 
+use super::codec::{decode, encode};
 use super::{Heartbeat, Journal, JournalError, JournalResult, PlacedRequest, RegionHold, RunListing, RunRecord};
 use crate::model::{Digest, RunId};
 use crate::run::event::{Event, Runner};
@@ -34,9 +35,6 @@ pub const LEASE: Duration = Duration::from_secs(30);
 /// Waits between attempts to reach the database again.
 const PAUSES: [Duration; 4] =
     [Duration::from_millis(200), Duration::from_millis(800), Duration::from_secs(2), Duration::from_secs(5)];
-
-/// How long the database may take to let us in.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long it may take for a statement; reading or beginning a large run takes longer than a line of it.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -52,87 +50,6 @@ pub struct PostgresJournal {
     client: tokio::sync::Mutex<Option<Client>>,
     /// The region that this journal's runner holds.
     lease: Mutex<Option<Lease>>,
-}
-
-/// Where the database is and how to get in.
-#[derive(Clone)]
-struct Server {
-    url: PostgresUrl,
-    password: Option<Arc<str>>,
-}
-
-/// What an operation can fail with.
-#[derive(Debug)]
-enum Failure {
-    Database(tokio_postgres::Error),
-    NoAnswer(Duration),
-    Journal(JournalError),
-}
-
-impl From<tokio_postgres::Error> for Failure {
-    fn from(error: tokio_postgres::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
-impl From<JournalError> for Failure {
-    fn from(error: JournalError) -> Self {
-        Self::Journal(error)
-    }
-}
-
-impl Failure {
-    /// Whether another connection may get on: the server went away, or is on its way up or down.
-    fn is_passing(&self) -> bool {
-        match self {
-            Self::Database(error) => match error.code() {
-                // Shutting down or starting up; too many connections; a server that is a read-only copy for the moment.
-                Some(code) => code.code().starts_with("57P") || ["53300", "25006"].contains(&code.code()),
-                None => error.is_closed() || error.as_db_error().is_none(),
-            },
-            Self::NoAnswer(_) => true,
-            Self::Journal(_) => false,
-        }
-    }
-}
-
-impl Server {
-    fn place(&self) -> String {
-        self.url.to_string()
-    }
-
-    fn store(
-        &self,
-        operation: &'static str,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> JournalError {
-        JournalError::Store { operation, place: self.place(), source: source.into() }
-    }
-
-    async fn connect(&self) -> Result<Client, Failure> {
-        timeout(CONNECT_LIMIT, self.let_in()).await.unwrap_or(Err(Failure::NoAnswer(CONNECT_LIMIT)))
-    }
-
-    async fn let_in(&self) -> Result<Client, Failure> {
-        let mut config = self.url.config(self.password.as_deref()).map_err(|why| self.store("open", why))?;
-        config.connect_timeout(CONNECT_LIMIT).tcp_user_timeout(ANSWER_LIMIT);
-        let client = match self.url.trust() {
-            Trust::None => {
-                let (client, connection) = config.connect(NoTls).await?;
-                tokio::spawn(connection);
-                client
-            }
-            Trust::Certificate(file) => {
-                let tls = tls::Tls::trusting(file.as_deref()).map_err(|why| self.store("open", why))?;
-                let (client, connection) = config.connect(tls).await?;
-                tokio::spawn(connection);
-                client
-            }
-        };
-        // Durable on return, whatever the server's default is; weaker only where its keeper chose a stronger word.
-        client.batch_execute("SET synchronous_commit = on; SET TIME ZONE 'UTC'").await?;
-        Ok(client)
-    }
 }
 
 impl PostgresJournal {
@@ -212,24 +129,8 @@ impl PostgresJournal {
     /// The lease of `region`, if we are its writer for sure.
     fn lease(&self) -> JournalResult<Lease> {
         let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let lease = lease.ok_or_else(|| JournalError::Lost { region: "none".to_owned() })?;
+        let lease = lease.ok_or_else(|| JournalError::NotHeld { place: self.place() })?;
         lease.check().map(|()| lease)
-    }
-}
-
-fn told(server: &Server, operation: &'static str, failure: Failure) -> JournalError {
-    match failure {
-        Failure::Database(error) => server.store(operation, in_words(error)),
-        Failure::NoAnswer(limit) => server.store(operation, format!("no answer within {} s", limit.as_secs())),
-        Failure::Journal(error) => error,
-    }
-}
-
-/// The server's own words, which the crate keeps beneath its own.
-fn in_words(error: tokio_postgres::Error) -> Box<dyn std::error::Error + Send + Sync> {
-    match error.as_db_error() {
-        Some(said) => format!("{} ({})", said.message(), said.code().code()).into(),
-        None => Box::new(error),
     }
 }
 
@@ -411,12 +312,4 @@ impl PostgresJournal {
         let text: &str = row.get(column);
         text.parse().map_err(|why: jiff::Error| self.server.store("read", why))
     }
-}
-
-fn encode<T: serde::Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect("events have text keys and no maps that could refuse to serialize")
-}
-
-fn decode<T: DeserializeOwned>(run: RunId, seq: u64, body: &str) -> JournalResult<T> {
-    serde_json::from_str(body).map_err(|source| JournalError::Damaged { run, seq, source })
 }

@@ -174,7 +174,7 @@ async fn both_stores_keep_one_contract() {
 async fn a_region_has_one_writer_and_one_that_lost_it_writes_nothing_more() {
     let server = Server::up();
     let (first, second) = (server.journal().await, server.journal().await);
-    assert!(matches!(first.append(new_run(), &[event(1)]).await, Err(JournalError::Lost { .. })), "held by nobody");
+    assert!(matches!(first.append(new_run(), &[event(1)]).await, Err(JournalError::NotHeld { .. })));
     let (run, hold) = begun(&first).await;
     first.append(run, &[event(1)]).await.unwrap();
     let refused = second.hold(REGION, &runner(2)).await.err().unwrap();
