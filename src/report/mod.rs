@@ -2,16 +2,18 @@
 //!
 //! Knows no file, no clock and no terminal; `cli` calls it and writes what comes out.
 
-mod chart;
+mod affected;
 mod document;
 pub mod evidence;
 mod experience;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod gantt;
 mod history;
 pub mod html;
 pub mod markdown;
 pub mod review;
+mod risks;
 mod sentence;
 pub mod status;
 mod story;

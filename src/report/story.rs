@@ -21,6 +21,12 @@ pub struct HostStory {
     pub order: u32,
     /// Whether it was a canary.
     pub canary: bool,
+    /// When the plan wanted it out of service, in seconds from the start of the run.
+    pub planned_start_s: f64,
+    /// When the plan wanted it back, in seconds from the start of the run.
+    pub planned_finish_s: f64,
+    /// Seconds from the beginning of its first step to the end of its last one so far.
+    pub took_s: Option<f64>,
     /// The verdict that it was planned for.
     pub before: Verdict,
     /// The verdict after its reboot.
@@ -100,6 +106,9 @@ impl HostStory {
             zone: planned.zone.clone(),
             order: planned.order,
             canary: planned.canary,
+            planned_start_s: planned.start_s,
+            planned_finish_s: planned.finish_s,
+            took_s: took_seconds(&history.attempts),
             before: planned.verdict.clone(),
             after: history.proven.clone(),
             packages: history.packages.clone(),
@@ -112,6 +121,12 @@ impl HostStory {
             moves: moves(planned, history, names),
         }
     }
+}
+
+fn took_seconds(attempts: &[Attempt]) -> Option<f64> {
+    let from = attempts.iter().map(|attempt| attempt.from).min()?;
+    let to = attempts.iter().filter_map(|attempt| attempt.end.as_ref()).map(|(at, _)| *at).max()?;
+    Some(to.duration_since(from).as_secs_f64().max(0.0))
 }
 
 fn step_line(attempt: &Attempt) -> StepLine {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::fixture::{HOSTILE, at, events, region, rollout, run_id};
 use super::{History, Observation, Report, Style, Summary, html, markdown, status};
+use crate::model::{ProjectId, ZoneName};
 use crate::run::RunState;
 
 fn state(events: usize) -> (RunState, History) {
@@ -56,16 +57,35 @@ fn the_ticket_of_a_run_holds_what_happened() {
     insta::assert_snapshot!(markdown::report(&whole()));
 }
 
+/// Of both kinds: what a page may not hold, whatever instances and projects are called.
+fn assert_closed(page: &str) {
+    for forbidden in ["http://", "https://", "src=", HOSTILE, "<script>alert", "\u{1b}", "\u{202e}", "onerror"] {
+        assert!(!page.contains(forbidden), "{forbidden}");
+    }
+    assert_eq!(page.matches("<script").count(), 1, "its own script and no other");
+    assert!(page.contains("&#60;script&#62;") || page.contains("&lt;script&gt;"));
+}
+
 #[test]
-fn a_page_loads_nothing_and_no_name_gets_out_of_its_place() {
+fn a_report_loads_nothing_and_no_name_gets_out_of_its_place() {
     let page = html::report(&whole()).unwrap();
     for needed in ["compute-2", "did not come back", "4.18.0-80.1.2.el8_0", "<svg", "No valid host was found"] {
         assert!(page.contains(needed), "{needed}");
     }
-    for forbidden in ["<script", "http://", "https://", "src=", HOSTILE, "\u{1b}", "\u{202e}", "onerror"] {
-        assert!(!page.contains(forbidden), "{forbidden}");
+    assert_closed(&page);
+}
+
+#[test]
+fn a_page_for_review_says_who_is_touched_when_and_no_name_gets_out_of_its_place() {
+    let mut rollout = rollout();
+    rollout.remedy.title = HOSTILE.to_owned();
+    rollout.hosts[1].zone = Some(ZoneName::new(HOSTILE));
+    rollout.hosts[1].moves[0].project = ProjectId::new(HOSTILE);
+    let page = html::review(&rollout).unwrap();
+    for needed in ["compute-2", "+11 min to +22 min", "--approve sha256:0000", "<svg", "disk trouble", "1 warning"] {
+        assert!(page.contains(needed), "{needed}");
     }
-    assert!(page.contains("&#60;script&#62;") || page.contains("&lt;script&gt;"));
+    assert_closed(&page);
 }
 
 #[test]

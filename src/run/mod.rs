@@ -28,6 +28,9 @@ pub use event::{
 pub use execute::{Engine, RunError, load};
 pub use host::{HostPhase, HostState, StepState, StepStatus};
 pub use limits::Reached;
-pub use schedule::{Decision, Wait, decide, next_wake, retry_at, waiting};
+pub use schedule::{
+    Decision, HOST_ATTEMPTS, INSTANCE_ATTEMPTS, MAX_DISTURBANCES, TARGET_ATTEMPTS, Wait, decide, next_wake, retry_at,
+    waiting,
+};
 pub use state::{Gate, IllegalTransition, MoveCounts, RunState, RunStatus};
 pub use step::Ports;

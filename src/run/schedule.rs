@@ -22,7 +22,7 @@ use crate::model::{HostName, StepId};
 use crate::plan::PlannedHost;
 use begin::View;
 pub(super) use memory::Memory;
-pub use retries::{next_wake, retry_at};
+pub use retries::{HOST_ATTEMPTS, INSTANCE_ATTEMPTS, MAX_DISTURBANCES, TARGET_ATTEMPTS, next_wake, retry_at};
 pub use wait::{Wait, waiting};
 
 /// What is to happen next.

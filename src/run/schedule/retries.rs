@@ -11,7 +11,16 @@ use crate::run::windows;
 
 /// How often a host is resolved again because it was found not quiet behind the last look. Owners start what stays now
 /// and then; a domain that Nova does not know of, or a claim that nothing explains, is there again each time.
-const MAX_DISTURBANCES: u32 = 4;
+pub const MAX_DISTURBANCES: u32 = 4;
+
+/// Attempts of a move that its instance fails.
+pub const INSTANCE_ATTEMPTS: u32 = 5;
+
+/// Attempts of a move that its target fails.
+pub const TARGET_ATTEMPTS: u32 = 8;
+
+/// Attempts of anything else that fails for a reason that may pass.
+pub const HOST_ATTEMPTS: u32 = 3;
 
 /// When [`super::decide`] may answer differently though nothing happened; `None` when only an event can change it.
 pub fn next_wake(state: &RunState, now: Timestamp) -> Option<Timestamp> {
@@ -47,9 +56,9 @@ pub fn retry_at(state: &RunState, step: &StepId, failure: &StepFailure, now: Tim
         }
         (FaultScope::ControlPlane, _) => return Some(now + backoff(5, step.excused, 60)),
         (_, ErrorClass::Permanent | ErrorClass::NeedsOperator) => return None,
-        (FaultScope::Target, ErrorClass::Transient) => (2, 8),
-        (FaultScope::Instance, ErrorClass::Transient) => (5, 5),
-        (FaultScope::Host, ErrorClass::Transient) => (10, 3),
+        (FaultScope::Target, ErrorClass::Transient) => (2, TARGET_ATTEMPTS),
+        (FaultScope::Instance, ErrorClass::Transient) => (5, INSTANCE_ATTEMPTS),
+        (FaultScope::Host, ErrorClass::Transient) => (10, HOST_ATTEMPTS),
     };
     (counted < most).then(|| now + backoff(seconds, counted.saturating_sub(1), 300))
 }
