@@ -27,4 +27,5 @@ pub mod remedy;
 pub mod report;
 pub mod run;
 pub mod sim;
+pub mod view;
 pub mod workflow;

@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::{
     assess, completions, control, demo, diff, inventory, lab, man, marks, plan, rehearse, report, run, schema, show,
-    status,
+    status, view,
 };
 
 /// Rolling remediation for OpenStack compute fleets: planned, proven, resumable
@@ -123,6 +123,8 @@ pub enum Command {
     Marks(marks::MarksArgs),
     /// Show where a run stands, what each host does and what waits
     Status(status::StatusArgs),
+    /// Serve the live page of a run, from its journal: also of one that another process runs, or that nobody runs
+    View(view::ViewArgs),
     /// List runs, newest first
     Runs,
     /// Tell what happened in a run, with evidence: Markdown, JSON or one page

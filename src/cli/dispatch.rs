@@ -10,7 +10,7 @@ use super::exit::Exit;
 use super::session::Session;
 use super::{
     assess, completions, control, demo, diff, inventory, lab, log, man, marks, output, plan, rehearse, report, run,
-    schema, show, status,
+    schema, show, status, view,
 };
 use crate::journal::Request;
 
@@ -49,6 +49,7 @@ fn dispatch(command: &Command, session: &Session) -> Result<Exit, CommandError> 
         Command::Abandon(args) => run::abandon(args, session),
         Command::Marks(args) => marks::run(args, session),
         Command::Status(args) => status::run(args, session),
+        Command::View(args) => view::run(args, session),
         Command::Runs => status::runs(session),
         Command::Report(args) => report::run(args, session),
         Command::Pause(args) => control::of_run(args, &Request::Pause, session),

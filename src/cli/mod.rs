@@ -37,6 +37,7 @@ mod suggest;
 mod terminal;
 mod translate;
 mod ui;
+mod view;
 
 pub use args::Cli;
 pub use dispatch::main;

@@ -14,6 +14,7 @@ use super::session::Session;
 use super::signals;
 use super::store::{self, Default};
 use super::ui::{self, Kind};
+use super::view::{LiveArgs, Page};
 use super::{files, ports, region};
 use crate::clock::SystemClock;
 use crate::config::Configuration;
@@ -48,7 +49,7 @@ pub struct RunArgs {
     #[arg(value_name = "ROLLOUT")]
     pub rollout: Source,
     /// Only look: what would be done, with what stands in the way; nothing is changed
-    #[arg(long)]
+    #[arg(long, conflicts_with = "listen")]
     pub dry_run: bool,
     /// How it is approved.
     #[command(flatten)]
@@ -56,6 +57,9 @@ pub struct RunArgs {
     /// How it goes about its work.
     #[command(flatten)]
     pub engine: EngineArgs,
+    /// Who may watch.
+    #[command(flatten)]
+    pub live: LiveArgs,
 }
 
 /// Arguments of `resume`.
@@ -71,6 +75,9 @@ pub struct ResumeArgs {
     /// How it goes about its work.
     #[command(flatten)]
     pub engine: EngineArgs,
+    /// Who may watch.
+    #[command(flatten)]
+    pub live: LiveArgs,
 }
 
 /// Arguments of `abandon`.
@@ -113,6 +120,7 @@ pub fn begin(args: &RunArgs, session: &Session) -> Result<Exit, CommandError> {
         if !args.dry_run {
             confirm(&rollout, &args.approval, session)?;
         }
+        let listener = args.live.bind().await?;
         let engine = engine(ports, args.dry_run, &args.engine, session).await?;
         let kind = if args.dry_run { Kind::Dry } else { Kind::Real };
         let mut watcher = ui::watcher(session, &rollout, kind, as_json);
@@ -121,7 +129,15 @@ pub fn begin(args: &RunArgs, session: &Session) -> Result<Exit, CommandError> {
             engine.dry_run(rollout, &region, steer, watcher.as_mut()).await?
         } else {
             let run = RunId::new(uuid::Uuid::now_v7());
-            engine.begin(run, rollout, &region, steer, watcher.as_mut()).await?
+            let mut page = None;
+            if let Some(listener) = listener {
+                let state = RunState::new(run, Arc::new(rollout.clone()), &region);
+                let (opened, watched) = Page::beside(watcher, listener, state, &args.live, session).await?;
+                (page, watcher) = (Some(opened), watched);
+            }
+            let end = engine.begin(run, rollout, &region, steer, watcher.as_mut()).await;
+            Page::close(page).await;
+            end?
         };
         drop(watcher);
         Ok(if args.dry_run { dry_end(&end, session.err) } else { ended(&end, as_json, session) })
@@ -154,11 +170,19 @@ pub fn resume(args: &ResumeArgs, session: &Session) -> Result<Exit, CommandError
         same_configuration(state.rollout(), &configuration, args.configuration_changed)?;
         let ports = open_ports(session, &configuration).await?;
         region::check_same(state.rollout(), ports.cloud.region())?;
+        let listener = args.live.bind().await?;
         let engine = engine(ports, false, &args.engine, session).await?;
         let mut watcher = ui::watcher(session, state.rollout(), Kind::Real, as_json);
-        let end = engine.resume(listing.run, signals::steer(), watcher.as_mut()).await?;
+        let mut page = None;
+        if let Some(listener) = listener {
+            let unbegun = run::unbegun(engine.journal.as_ref(), listing.run).await?;
+            let (opened, watched) = Page::beside(watcher, listener, unbegun, &args.live, session).await?;
+            (page, watcher) = (Some(opened), watched);
+        }
+        let end = engine.resume(listing.run, signals::steer(), watcher.as_mut()).await;
+        Page::close(page).await;
         drop(watcher);
-        Ok(ended(&end, as_json, session))
+        Ok(ended(&end?, as_json, session))
     })
 }
 

@@ -12,10 +12,11 @@ use super::session::Session;
 use crate::config::StateUrl;
 use crate::journal::postgres::{LEASE, PostgresJournal};
 use crate::journal::sqlite::SqliteJournal;
-use crate::journal::{Heartbeat, Journal, JournalError, RunListing};
+use crate::journal::{Journal, JournalError, RunListing};
 use crate::model::RunId;
 use crate::report::Observation;
 use crate::run::RunStatus;
+use crate::view::Liveness;
 
 /// A runner says every five seconds that it is alive; after four silent turns it is taken for dead.
 const SILENCE: Duration = Duration::from_secs(20);
@@ -100,14 +101,18 @@ pub async fn observe(
     let heartbeat = journal.heartbeat(run).await?;
     let now = Timestamp::now();
     let alive =
-        !matches!(status, RunStatus::Ended(_)) && heartbeat.as_ref().is_some_and(|beat| lives(beat, now, session));
+        !matches!(status, RunStatus::Ended(_)) && heartbeat.as_ref().is_some_and(|beat| liveness(session)(beat, now));
     Ok(Observation { now, heartbeat: heartbeat.map(|beat| beat.at), alive })
 }
 
-fn lives(beat: &Heartbeat, now: Timestamp, session: &Session) -> bool {
-    let heard = Duration::try_from(now.duration_since(beat.at)).unwrap_or_default() < SILENCE;
-    let here = beat.runner.host == session.host_name();
-    heard && (!here || process_exists(beat.runner.pid))
+/// How to tell whether the process that sent a heartbeat lives.
+pub fn liveness(session: &Session) -> Liveness {
+    let name = session.host_name();
+    Arc::new(move |beat, now| {
+        let heard = Duration::try_from(now.duration_since(beat.at)).unwrap_or_default() < SILENCE;
+        let here = beat.runner.host == name;
+        heard && (!here || process_exists(beat.runner.pid))
+    })
 }
 
 /// Whether this machine has a process of that number; `true` where that cannot be told.

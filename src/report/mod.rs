@@ -4,6 +4,7 @@
 
 mod affected;
 mod document;
+mod eta;
 pub mod evidence;
 mod experience;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod gantt;
 mod history;
 pub mod html;
 pub mod markdown;
+pub mod metrics;
 pub mod review;
 mod risks;
 mod sentence;
@@ -25,10 +27,12 @@ mod tests;
 mod text;
 
 pub use document::{AuditLine, FailureLine, Report};
+pub use eta::{Eta, eta};
 pub use experience::Measured;
 pub use history::{Attempt, AttemptEnd, History, HostHistory, Sitting, TrailEntry};
 pub use sentence::{
-    InstanceNames, Sentence, StepParts, Weight, failure_words, intent_words, kind_words, sentence, verdict_words,
+    InstanceNames, Sentence, StepParts, Weight, failure_words, intent_words, kind_words, output_words, sentence,
+    verdict_words,
 };
 pub use story::{BootChange, HostStory, MoveLine, StepLine};
 pub use style::Style;

@@ -341,15 +341,20 @@ impl Engine {
 
 /// A run's state as its journal tells it: the record and every event, folded.
 pub async fn load(journal: &dyn Journal, run: RunId) -> Result<RunState, RunError> {
-    let record = journal.record(run).await.map_err(RunError::Journal)?;
-    let unreadable = |source| RunError::Record { run, source };
-    let rollout: Rollout = serde_json::from_str(&record.rollout).map_err(unreadable)?;
-    let region: Region = serde_json::from_str(&record.snapshot).map_err(unreadable)?;
-    let mut state = RunState::new(run, Arc::new(rollout), &region);
+    let mut state = unbegun(journal, run).await?;
     for event in journal.events(run, 1).await.map_err(RunError::Journal)? {
         state.apply(&event).map_err(|source| RunError::Drive { run, source: source.into() })?;
     }
     Ok(state)
+}
+
+/// The state before a run's first event: for who folds the events itself.
+pub async fn unbegun(journal: &dyn Journal, run: RunId) -> Result<RunState, RunError> {
+    let record = journal.record(run).await.map_err(RunError::Journal)?;
+    let unreadable = |source| RunError::Record { run, source };
+    let rollout: Rollout = serde_json::from_str(&record.rollout).map_err(unreadable)?;
+    let region: Region = serde_json::from_str(&record.snapshot).map_err(unreadable)?;
+    Ok(RunState::new(run, Arc::new(rollout), &region))
 }
 
 /// What the journal keeps of a run's beginning.

@@ -25,12 +25,12 @@ pub use event::{
     Event, EventKind, FaultScope, GateName, Intent, LeavingInstance, Outcome, PackageChange, PauseCause, Runner,
     StepFailure, StepOutput,
 };
-pub use execute::{Engine, RunError, load};
+pub use execute::{Engine, RunError, load, unbegun};
 pub use host::{HostPhase, HostState, StepState, StepStatus};
 pub use limits::Reached;
 pub use schedule::{
     Decision, HOST_ATTEMPTS, INSTANCE_ATTEMPTS, MAX_DISTURBANCES, TARGET_ATTEMPTS, Wait, decide, next_wake, retry_at,
-    waiting,
+    waiting, waits_of,
 };
 pub use state::{Gate, IllegalTransition, MoveCounts, RunState, RunStatus};
 pub use step::Ports;

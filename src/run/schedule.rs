@@ -23,7 +23,7 @@ use crate::plan::PlannedHost;
 use begin::View;
 pub(super) use memory::Memory;
 pub use retries::{HOST_ATTEMPTS, INSTANCE_ATTEMPTS, MAX_DISTURBANCES, TARGET_ATTEMPTS, next_wake, retry_at};
-pub use wait::{Wait, waiting};
+pub use wait::{Wait, waiting, waits_of};
 
 /// What is to happen next.
 #[derive(Debug, Clone, PartialEq, Eq)]

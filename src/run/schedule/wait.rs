@@ -6,8 +6,9 @@ use jiff::Timestamp;
 
 use super::active;
 use super::begin::View;
+use crate::model::HostName;
 use crate::plan::placement::Refusal;
-use crate::run::host::HostPhase;
+use crate::run::host::{HostPhase, StepState};
 use crate::run::limits::Reached;
 use crate::run::state::RunState;
 
@@ -63,4 +64,15 @@ pub fn waiting(state: &RunState, now: Timestamp, most: usize) -> Vec<(String, Wa
         Some((planned.host.to_string(), wait))
     });
     steps.chain(hosts).take(most).collect()
+}
+
+/// Why what could be begun of one host is not, by host or step.
+pub fn waits_of(state: &RunState, host: &HostName, now: Timestamp) -> Vec<(String, Wait)> {
+    let view = View { state, now };
+    let (Some(planned), Some(found)) = (state.planned(host), state.hosts().get(host)) else { return Vec::new() };
+    if found.phase == HostPhase::Waiting {
+        return view.admit(planned).err().map(|wait| (host.to_string(), wait)).into_iter().collect();
+    }
+    let of_step = |step: &StepState| view.start(step).err().map(|wait| (step.step.id.to_string(), wait));
+    found.ready().filter_map(of_step).collect()
 }

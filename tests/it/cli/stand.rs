@@ -316,6 +316,11 @@ impl Live {
         [&self.out, &self.err].iter().any(|text| String::from_utf8_lossy(&text.0.lock().unwrap()).contains(part))
     }
 
+    /// All that it has said so far on standard error.
+    pub fn err(&self) -> String {
+        String::from_utf8_lossy(&self.err.0.lock().unwrap()).into_owned()
+    }
+
     /// Sends it a signal: `INT`.
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().expect("it runs").to_string();
