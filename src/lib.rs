@@ -20,6 +20,7 @@ pub mod host;
 pub mod http;
 pub mod inventory;
 pub mod journal;
+pub mod ledger;
 pub mod model;
 pub mod plan;
 pub mod rehearsal;

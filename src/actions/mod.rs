@@ -3,6 +3,7 @@
 //! An action changes the world only through its [`StepContext`].
 
 mod back;
+mod cold_boot;
 mod config;
 mod context;
 mod error;

@@ -2,6 +2,7 @@
 
 use super::Action;
 use super::back::Return;
+use super::cold_boot::ColdBoot;
 use super::config::Configure;
 use super::evidence::{Evidence, VerifyConfig};
 use super::fence::{Fence, Unfence};
@@ -31,6 +32,7 @@ pub fn for_step(kind: StepKind) -> &'static dyn Action {
         StepKind::Evidence => &Evidence,
         StepKind::Enable => &Enable,
         StepKind::Settle => &Settle,
+        StepKind::ColdBoot => &ColdBoot,
         StepKind::Unfence => &Unfence,
         StepKind::Quarantine => &Quarantine,
     }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    assess, completions, control, demo, diff, inventory, lab, man, marks, plan, rehearse, report, run, schema, show,
-    status, view,
+    assess, completions, control, demo, diff, instances, inventory, lab, man, marks, plan, rehearse, report, run,
+    schema, show, status, view,
 };
 
 /// Rolling remediation for OpenStack compute fleets: planned, proven, resumable
@@ -71,6 +71,8 @@ pub enum Format {
     Dot,
     /// For a wiki
     Mermaid,
+    /// For a spreadsheet
+    Csv,
 }
 
 impl fmt::Display for Format {
@@ -82,6 +84,7 @@ impl fmt::Display for Format {
             Self::Html => "html",
             Self::Dot => "dot",
             Self::Mermaid => "mermaid",
+            Self::Csv => "csv",
         })
     }
 }
@@ -107,6 +110,8 @@ pub enum Command {
     Plan(Box<plan::PlanArgs>),
     /// A verdict per host: mitigated, vulnerable, not affected or unknown, each with its evidence
     Assess(assess::AssessArgs),
+    /// Tell which instances still need their cold boot: the ledger, by project
+    Instances(instances::InstancesArgs),
     /// Show a rollout for review
     Show(show::ShowArgs),
     /// Compare two rollouts, or a rollout with the region: what changed and whether it matters

@@ -48,6 +48,7 @@ pub fn run(args: &DiffArgs, session: &Session) -> Result<Exit, CommandError> {
     let (after, found, is_stale) = if let Some(source) = &args.after {
         (source.to_string(), diff(&before, &files::rollout(source)?), false)
     } else {
+        refuse_cold_boots(&before, "compared with the region")?;
         let region = region::obtain(&args.region, &before.remedy, session)?;
         let after = format!("region {} at {:.0}", region.region, region.taken_at);
         let found = diff_region(&before, &region);
@@ -67,6 +68,15 @@ pub fn run(args: &DiffArgs, session: &Session) -> Result<Exit, CommandError> {
         print(text(&args.before.to_string(), &after, &found, session.out))?;
     }
     Ok(if is_stale { Exit::Plan } else { Exit::Done })
+}
+
+/// Refuses a campaign of cold boots where hosts are meant.
+pub fn refuse_cold_boots(rollout: &Rollout, what: &str) -> Result<(), CommandError> {
+    if rollout.work.is_of_hosts() {
+        return Ok(());
+    }
+    Err(CommandError::usage(format!("a campaign of cold boots is not {what}: each step looks at its instance itself"))
+        .hint("`fleetmend instances` tells how the region stands"))
 }
 
 /// What a weight means for who reads it.
@@ -113,6 +123,10 @@ fn text(before: &str, after: &str, diff: &Diff, style: Style) -> String {
 /// With `take_over`, hosts that carry the mark of another run are left alone knowingly, and are no drift. Without it
 /// the run refuses them by itself and says whose they are: that comes first.
 pub fn refuse_stale(rollout: &Rollout, region: &Region, take_over: bool) -> Result<Vec<String>, CommandError> {
+    if !rollout.work.is_of_hosts() {
+        // Each step looks at its own instance before it touches it.
+        return Ok(Vec::new());
+    }
     let mut seen = region.clone();
     let mut is_marked = false;
     for host in &mut seen.hosts {

@@ -9,8 +9,8 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::session::Session;
 use super::{
-    assess, completions, control, demo, diff, inventory, lab, log, man, marks, output, plan, rehearse, report, run,
-    schema, show, status, view,
+    assess, completions, control, demo, diff, instances, inventory, lab, log, man, marks, output, plan, rehearse,
+    report, run, schema, show, status, view,
 };
 use crate::journal::Request;
 
@@ -41,6 +41,7 @@ fn dispatch(command: &Command, session: &Session) -> Result<Exit, CommandError> 
         Command::Inventory(args) => inventory::run(args, session),
         Command::Plan(args) => plan::run(args, session),
         Command::Assess(args) => assess::run(args, session),
+        Command::Instances(args) => instances::run(args, session),
         Command::Show(args) => show::run(args, session),
         Command::Diff(args) => diff::run(args, session),
         Command::Rehearse(args) => rehearse::run(args, session),

@@ -27,6 +27,9 @@ pub struct InventoryArgs {
     /// Leave the hosts out: only what the cloud says
     #[arg(long)]
     pub no_hosts: bool,
+    /// Also ask Nova what was done to each instance that runs, two or three requests each: what `instances` needs
+    #[arg(long)]
+    pub histories: bool,
     /// Also ask the hosts for the packages of this remedy; those of the shipped ones are always asked for
     #[arg(long, value_name = "NAME|FILE")]
     pub remedy: Vec<String>,
@@ -39,7 +42,11 @@ pub fn run(args: &InventoryArgs, session: &Session) -> Result<Exit, CommandError
     for name in REMEDIES.iter().map(|shipped| shipped.name).chain(args.remedy.iter().map(String::as_str)) {
         inquiry.add(files::remedy(name, session.err)?.inquiry());
     }
-    let region = store::block_on(region::take(session, &inquiry, !args.no_hosts))?;
+    let region = if args.histories {
+        store::block_on(region::take_with_histories(session, &inquiry, !args.no_hosts))?
+    } else {
+        store::block_on(region::take(session, &inquiry, !args.no_hosts))?
+    };
     args.output.write(config::write_region(&region)?.as_bytes())?;
     tell(summary(&region));
     Ok(Exit::Done)

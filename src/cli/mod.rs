@@ -14,6 +14,7 @@ mod dispatch;
 mod error;
 mod exit;
 mod files;
+mod instances;
 mod inventory;
 mod lab;
 mod log;

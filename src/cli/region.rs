@@ -17,6 +17,9 @@ use crate::model::{HostName, Region};
 use crate::plan::Rollout;
 use crate::remedy::Remedy;
 
+/// Instances whose history is asked for at a time: what a small control plane bears beside its work.
+const HISTORIES_AT_ONCE: usize = 8;
+
 /// Where a region comes from.
 #[derive(Debug, Args)]
 pub struct RegionArgs {
@@ -55,8 +58,30 @@ pub async fn snapshot(
         Progress::Listed(list, number) => tracing::info!("{list:?}: {number}"),
         Progress::Allocations(done, of) => tracing::debug!("allocations of {done} of {of} providers"),
         Progress::Hosts(done, of) => tracing::info!("{done} of {of} hosts answered"),
+        Progress::Histories(..) => {}
     };
     Ok(inventory::take(&order, &told).await?)
+}
+
+/// Takes a snapshot of the region, and asks Nova what was done to its instances.
+pub async fn take_with_histories(
+    session: &Session,
+    inquiry: &Inquiry,
+    with_hosts: bool,
+) -> Result<Region, CommandError> {
+    let configuration = session.configuration()?;
+    let cloud = ports::cloud(session, &configuration).await?;
+    let shell = if with_hosts { Some(ports::shell(session, &configuration)?) } else { None };
+    let now = Timestamp::now();
+    let mut region = snapshot(cloud.as_ref(), shell.as_deref(), inquiry, &configuration, now).await?;
+    let told = |progress: Progress| match progress {
+        Progress::Histories(done, of) if done.is_multiple_of(100) || done == of => {
+            tracing::info!("history of {done} of {of} instances");
+        }
+        Progress::Histories(..) | Progress::Listed(..) | Progress::Allocations(..) | Progress::Hosts(..) => {}
+    };
+    inventory::remember(cloud.as_ref(), &mut region, HISTORIES_AT_ONCE, &told).await?;
+    Ok(region)
 }
 
 /// Fails when a rollout is for another region than the one that answers.

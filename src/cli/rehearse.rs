@@ -85,6 +85,7 @@ pub fn run(args: &RehearseArgs, session: &Session) -> Result<Exit, CommandError>
     let as_json = session.json("rehearse")?;
     let rollout = files::rollout(&args.rollout)?;
     refuse_unfit(&rollout, &args.rollout)?;
+    super::diff::refuse_cold_boots(&rollout, "rehearsed")?;
     let conditions = conditions(&args.faults)?;
     let region = region::obtain(&args.region, &rollout.remedy, session)?;
     region::check_same(&rollout, &region.region)?;

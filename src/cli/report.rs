@@ -52,6 +52,6 @@ pub fn render(report: &Report, format: Format) -> Result<String, CommandError> {
         Format::Html => {
             html::report(report).map_err(|error| CommandError::doing(Exit::Unexpected, "cannot make the page", error))
         }
-        Format::Markdown | Format::Text | Format::Dot | Format::Mermaid => Ok(markdown::report(report)),
+        Format::Markdown | Format::Text | Format::Dot | Format::Mermaid | Format::Csv => Ok(markdown::report(report)),
     }
 }

@@ -293,7 +293,9 @@ fn left_vulnerable(state: &RunState) -> usize {
 }
 
 fn still_vulnerable(state: &RunState, style: Style) -> String {
-    let mut text = style.yellow(&format!("{} remain vulnerable", count(left_vulnerable(state), "host"))) + "\n";
+    let mut text = style
+        .yellow(&format!("{} remain vulnerable", count(left_vulnerable(state), state.rollout().work.subject())))
+        + "\n";
     let by_plan = state.rollout().skipped.iter().filter(|skipped| skipped.reason.remains_vulnerable());
     let lines =
         by_plan.map(|skipped| (&skipped.host, format!("{}: {}", review::skip_words(skipped.reason), skipped.detail)));
@@ -318,9 +320,11 @@ fn dry_end(end: &RunEnd, style: Style) -> Exit {
         .collect();
     let done = state.count(HostPhase::Done);
     let total = state.rollout().hosts.len();
+    let work = state.rollout().work;
+    let what = if work.is_of_hosts() { "remedied" } else { "cold-booted" };
     tell(format!(
         "\n{}; nothing was changed\n",
-        style.bold(&format!("dry run: {done} of {} would be remedied", count(total, "host")))
+        style.bold(&format!("dry run: {done} of {} would be {what}", count(total, work.subject())))
     ));
     if !blocked.is_empty() {
         tell(format!("{}\n{}", style.yellow("would be left alone:"), blocked.concat()));

@@ -37,7 +37,8 @@ pub fn run(args: &ShowArgs, session: &Session) -> Result<Exit, CommandError> {
     check_names(&rollout, &args.host)?;
     let style = if args.output == Sink::Stdout { session.out } else { crate::report::Style::plain() };
     let text = match format {
-        Format::Text => review::text(&rollout, &args.host, style),
+        // Csv is not among the formats.
+        Format::Text | Format::Csv => review::text(&rollout, &args.host, style),
         Format::Json => json(&review::json(&rollout))?,
         Format::Markdown => review::markdown(&rollout),
         Format::Html => html::review(&rollout)

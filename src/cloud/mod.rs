@@ -17,7 +17,7 @@ pub use types::{
     ServersQuery,
 };
 
-use crate::model::{HostName, InstanceId, ServiceId};
+use crate::model::{HostName, InstanceId, RequestId, ServiceId};
 
 /// Result of a call to the cloud.
 pub type CloudResult<T> = Result<T, CloudError>;
@@ -90,6 +90,14 @@ pub trait Compute: Send + Sync {
     async fn start(&self, server: InstanceId) -> CloudResult<Accepted>;
     /// A server's actions with their events, newest first.
     async fn instance_actions(&self, server: InstanceId) -> CloudResult<Vec<InstanceAction>>;
+    /// A server's actions without their events, newest first: one request, whatever was done to it.
+    async fn instance_action_list(&self, server: InstanceId) -> CloudResult<Vec<InstanceAction>> {
+        self.instance_actions(server).await
+    }
+    /// One action with its events; `None` when Nova does not know it.
+    async fn instance_action(&self, server: InstanceId, request: &RequestId) -> CloudResult<Option<InstanceAction>> {
+        Ok(self.instance_actions(server).await?.into_iter().find(|action| action.request == *request))
+    }
 }
 
 /// Placement.

@@ -270,6 +270,9 @@ pub struct InstanceActionEvent {
     pub details: Option<String>,
     /// Where it ran (admins only).
     pub host: Option<String>,
+    /// When it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
 }
 
 /// A resource provider.

@@ -83,6 +83,7 @@ mod tests {
         // What says nothing is not written.
         let mut policy = Policy { priority: vec![Place::Rack("r1".to_owned())], ..Policy::default() };
         policy.hosts.spare.insert("a".into());
+        policy.cold_boots.at_once = 7;
         let policy = serde_json::to_value(policy).unwrap();
         let schema = schema(SchemaKind::Policy);
         assert_eq!(keys(&schema["properties"]), keys(&policy));

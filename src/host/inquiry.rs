@@ -12,6 +12,8 @@ pub struct Inquiry {
     pub packages: BTreeSet<String>,
     /// Files of the kernel to read.
     pub kernel_files: BTreeSet<KernelFile>,
+    /// Features of guests' processors to look for, in libvirt's words; with none, guests are not looked at.
+    pub guest_flags: BTreeSet<String>,
 }
 
 impl Inquiry {
@@ -19,6 +21,7 @@ impl Inquiry {
     pub fn add(&mut self, other: Self) {
         self.packages.extend(other.packages);
         self.kernel_files.extend(other.kernel_files);
+        self.guest_flags.extend(other.guest_flags);
     }
 }
 

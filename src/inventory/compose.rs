@@ -42,6 +42,7 @@ pub(super) fn region(name: &str, taken_at: Timestamp, rack_keys: &[String], seen
         instances,
         aggregates: aggregates(seen),
         groups: seen.groups.iter().map(|group| group.group.clone()).collect(),
+        histories: BTreeMap::new(),
         gaps,
     };
     (region, allocations::doubts(seen))

@@ -6,9 +6,11 @@
 
 mod allocations;
 mod compose;
+mod histories;
 mod hosts;
 mod seen;
 
+pub use histories::remember;
 use jiff::Timestamp;
 
 use crate::cloud::{Cloud, CloudResult};
@@ -40,6 +42,8 @@ pub enum Progress {
     Allocations(usize, usize),
     /// Hosts that answered or failed to, of how many.
     Hosts(usize, usize),
+    /// Instances whose history was asked for, of how many.
+    Histories(usize, usize),
 }
 
 /// A list that the cloud gives.

@@ -25,7 +25,8 @@ use crate::sim::{Scenario, SimCloud, SimRegion, SimShell};
 fn silent(_: Progress) {}
 
 /// Nothing beside what every host tells.
-static NOTHING: Inquiry = Inquiry { packages: BTreeSet::new(), kernel_files: BTreeSet::new() };
+static NOTHING: Inquiry =
+    Inquiry { packages: BTreeSet::new(), kernel_files: BTreeSet::new(), guest_flags: BTreeSet::new() };
 
 /// The configuration's default.
 static RACKS: LazyLock<[String; 1]> = LazyLock::new(|| ["rack".to_owned()]);

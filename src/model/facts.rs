@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::NumaCell;
+use super::{GuestCpu, InstanceId, NumaCell};
 
 /// What was read on a host in one round trip.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -66,6 +66,9 @@ pub struct HostFacts {
     /// Domains on the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domains: Option<Vec<Domain>>,
+    /// Processors of the guests that run, where a remedy speaks of them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub guests: BTreeMap<InstanceId, GuestCpu>,
     /// nova.conf as oslo.config resolves it, by section and option; only the options that remedies ask about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nova_conf: Option<BTreeMap<String, BTreeMap<String, Vec<String>>>>,

@@ -4,6 +4,7 @@
 
 mod aggregate;
 mod facts;
+mod history;
 mod ids;
 mod mark;
 mod numa;
@@ -21,6 +22,7 @@ pub use aggregate::{Aggregate, Flavor, extra_spec_matches};
 pub use facts::{
     Cpu, Domain, DomainCapabilities, DomainState, HostFacts, OsRelease, Package, PackageManager, PendingReboot,
 };
+pub use history::{GuestCpu, InstanceHistory, PastAction, PastMove};
 pub use ids::{
     Digest, GroupId, HostName, InstanceId, ProjectId, RequestId, RolloutId, RunId, ServiceId, StepId, UnitName,
     ZoneName,
@@ -30,8 +32,8 @@ pub use numa::{CellAmounts, NumaCell, Topology};
 pub use numbers::{Numbers, SharedName};
 pub use pace::{Estimate, Patience};
 pub use policy::{
-    Canary, Drift, FailureBudget, Headroom, HeadroomZone, HostRules, InstanceHandling, InstanceRules, KeepUp, Limit,
-    Limits, NewInstances, NovaConfHandling, Objective, Place, Policy, PolicyKind, Prefer,
+    Canary, ColdBootRules, Consent, Drift, FailureBudget, Headroom, HeadroomZone, HostRules, InstanceHandling,
+    InstanceRules, KeepUp, Limit, Limits, NewInstances, NovaConfHandling, Objective, Place, Policy, PolicyKind, Prefer,
 };
 pub use region::{
     Gap, GapKind, Group, GroupPolicy, GroupRules, Host, HostIdentity, Instance, Region, RegionKind, Service,

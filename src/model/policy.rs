@@ -2,10 +2,12 @@
 //!
 //! Every field has a default that is safe; a policy file states only what differs.
 
+mod cold_boots;
 mod hosts;
 mod instances;
 mod limits;
 
+pub use cold_boots::{ColdBootRules, Consent};
 pub use hosts::{Headroom, HeadroomZone, HostRules, Place};
 pub use instances::{InstanceHandling, InstanceRules, NovaConfHandling};
 pub use limits::{KeepUp, Limit, Limits};
@@ -59,6 +61,9 @@ pub struct Policy {
     pub instances: InstanceRules,
     /// Whether nova.conf may be edited where the remedy finds a flag missing.
     pub nova_conf: NovaConfHandling,
+    /// How instances are cold-booted once their hosts are done.
+    #[serde(skip_serializing_if = "ColdBootRules::is_default")]
+    pub cold_boots: ColdBootRules,
     /// How long things take, until journals know better.
     pub estimate: Estimate,
     /// How long things may take before they count as failed.
@@ -83,6 +88,7 @@ impl Default for Policy {
             drift: Drift::default(),
             instances: InstanceRules::default(),
             nova_conf: NovaConfHandling::Leave,
+            cold_boots: ColdBootRules::default(),
             estimate: Estimate::default(),
             patience: Patience::default(),
         }

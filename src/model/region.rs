@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Aggregate, Flavor, GroupId, HostFacts, HostName, InstanceId, InstanceStatus, ProjectId, Resources, ServiceId,
-    ZoneName,
+    Aggregate, Flavor, GroupId, HostFacts, HostName, InstanceHistory, InstanceId, InstanceStatus, ProjectId, Resources,
+    ServiceId, ZoneName,
 };
 
 /// The file kind of a region snapshot.
@@ -45,6 +45,9 @@ pub struct Region {
     /// Server groups.
     #[serde(default)]
     pub groups: Vec<Group>,
+    /// What Nova remembers of instances, where it was asked: it takes two requests an instance.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub histories: BTreeMap<InstanceId, InstanceHistory>,
     /// What could not be seen.
     #[serde(default)]
     pub gaps: Vec<Gap>,

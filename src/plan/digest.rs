@@ -135,6 +135,8 @@ struct Last<'a> {
 struct Model<'a> {
     format: u32,
     kind: super::rollout::RolloutKind,
+    #[serde(skip_serializing_if = "super::rollout::Work::is_of_hosts")]
+    work: super::rollout::Work,
     id: crate::model::RolloutId,
     made_by: &'a str,
     region: &'a str,
@@ -158,6 +160,7 @@ impl<'a> Model<'a> {
         let Rollout {
             format,
             kind,
+            work,
             id,
             digest: _,
             made_by,
@@ -180,6 +183,7 @@ impl<'a> Model<'a> {
         Self {
             format: *format,
             kind: *kind,
+            work: *work,
             id: *id,
             made_by,
             region,

@@ -20,6 +20,7 @@ impl Fixture {
             instances: Vec::new(),
             aggregates: Vec::new(),
             groups: Vec::new(),
+            histories: std::collections::BTreeMap::new(),
             gaps: Vec::new(),
         })
     }

@@ -96,6 +96,7 @@ fn left_vulnerable(rollout: &Rollout) -> Vec<Note> {
             SkipReason::NoRoom => "their instances fit nowhere",
             SkipReason::Identity => "their identity was not seen",
             SkipReason::CannotMitigate => "a reboot cannot mitigate them",
+            SkipReason::NoConsent => "their owners have not consented",
             SkipReason::Limits => "the limits never let them go",
         };
         let stay = if hosts.len() == 1 { "stays" } else { "stay" };

@@ -5,6 +5,7 @@ mod cells;
 mod census;
 mod check;
 mod choose;
+mod cold_boots;
 mod diff;
 mod digest;
 #[cfg(test)]
@@ -37,6 +38,7 @@ mod tests;
 mod transfer;
 
 pub use check::check;
+pub use cold_boots::{ColdBootInput, PlannedColdBoot, plan_cold_boots};
 pub use diff::{Diff, Difference, DifferenceKind, Weight, diff, diff_region};
 pub use digest::{digest, digest_of, verify_digest};
 pub use headroom::most_out;
@@ -49,5 +51,5 @@ pub use movability::{Affinity, Movability, movability};
 pub use planner::plan;
 pub use rollout::{
     Bounds, Certificate, Note, PlannedHost, PlannedMove, PlannedProcessor, PlannedStay, Rollout, RolloutKind, Severity,
-    SkipReason, SkippedHost, StayReason,
+    SkipReason, SkippedHost, StayReason, Work,
 };

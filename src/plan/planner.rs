@@ -12,7 +12,7 @@ use super::kinds::Demand;
 use super::lint::advice;
 use super::parts::in_parts;
 use super::rollout::{
-    Certificate, Note, PlannedHost, PlannedMove, Rollout, RolloutKind, Severity, SkipReason, SkippedHost,
+    Certificate, Note, PlannedHost, PlannedMove, Rollout, RolloutKind, Severity, SkipReason, SkippedHost, Work,
 };
 use super::schedule::{Planned, explain_stuck};
 use super::select::{Selection, select};
@@ -84,6 +84,7 @@ fn assemble(
     let mut rollout = Rollout {
         format: 1,
         kind: RolloutKind::Rollout,
+        work: Work::Hosts,
         id: input.id,
         digest: Digest::new(""),
         made_by: concat!("fleetmend ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -180,6 +181,7 @@ fn planned_host(input: &PlanInput<'_>, fleet: &Fleet<'_>, order: u32, planned: &
         identity: host.identity.clone(),
         verdict: input.verdicts.get(name).cloned().unwrap_or_else(unknown),
         moves: moves.collect(),
+        cold_boot: None,
     }
 }
 

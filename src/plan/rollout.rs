@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::cold_boots::PlannedColdBoot;
 use crate::model::{
     Digest, GroupId, HostIdentity, HostName, InstanceHandling, InstanceId, Policy, ProjectId, Resources, RolloutId,
     Service, Span, ZoneName,
@@ -21,6 +22,32 @@ pub enum RolloutKind {
     Rollout,
 }
 
+/// What a rollout is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Work {
+    /// Hosts are remedied.
+    #[default]
+    Hosts,
+    /// Instances are cold-booted: each stands in the place of a host, under its own id.
+    ColdBoots,
+}
+
+impl Work {
+    /// Whether hosts are remedied.
+    pub fn is_of_hosts(&self) -> bool {
+        *self == Self::Hosts
+    }
+
+    /// What one subject is called.
+    pub fn subject(self) -> &'static str {
+        match self {
+            Self::Hosts => "host",
+            Self::ColdBoots => "instance",
+        }
+    }
+}
+
 /// Hosts in order, moves, limits, certificate, digest. Steps are derived (`workflow`), never stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +57,9 @@ pub struct Rollout {
     pub format: u32,
     /// Always `rollout`.
     pub kind: RolloutKind,
+    /// What it is about.
+    #[serde(default, skip_serializing_if = "Work::is_of_hosts")]
+    pub work: Work,
     /// Its id.
     pub id: RolloutId,
     /// Over the model of everything else in here.
@@ -104,6 +134,9 @@ pub struct PlannedHost {
     pub verdict: Verdict,
     /// Moves away from it, in order of start.
     pub moves: Vec<PlannedMove>,
+    /// Where an instance stands in the place of a host: which, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cold_boot: Option<Box<PlannedColdBoot>>,
 }
 
 /// A planned migration.
@@ -196,6 +229,8 @@ pub enum SkipReason {
     CannotMitigate,
     /// The policy's limits never let it go out of service.
     Limits,
+    /// Of an instance: its owner has not consented.
+    NoConsent,
 }
 
 impl SkipReason {
@@ -211,7 +246,8 @@ impl SkipReason {
             | Self::NoRoom
             | Self::Identity
             | Self::CannotMitigate
-            | Self::Limits => true,
+            | Self::Limits
+            | Self::NoConsent => true,
         }
     }
 }

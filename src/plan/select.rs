@@ -157,7 +157,8 @@ fn is_bystander(host: &Host, reason: SkipReason, scope: &Scope) -> bool {
             | SkipReason::NoRoom
             | SkipReason::Identity
             | SkipReason::CannotMitigate
-            | SkipReason::Limits => true,
+            | SkipReason::Limits
+            | SkipReason::NoConsent => true,
             SkipReason::Excluded => !scope.exclude.contains(&host.host),
             SkipReason::Mitigated | SkipReason::NotAffected | SkipReason::Disabled | SkipReason::Down => false,
         }

@@ -96,6 +96,7 @@ pub fn region(recipe: &Recipe, seed: u64) -> Region {
         instances,
         aggregates: Vec::new(),
         groups,
+        histories: BTreeMap::new(),
         gaps: Vec::new(),
     }
 }

@@ -242,7 +242,12 @@ impl Remedy {
             | EvidenceRequirement::CommandLine(_)
             | EvidenceRequirement::NoPendingReboot(_) => None,
         });
-        Inquiry { packages: required.chain(kernels).cloned().collect(), kernel_files: kernel_files.collect() }
+        let guest_flags = self.guests.iter().map(|guests| guests.cpu_flag.clone());
+        Inquiry {
+            packages: required.chain(kernels).cloned().collect(),
+            kernel_files: kernel_files.collect(),
+            guest_flags: guest_flags.collect(),
+        }
     }
 
     /// Whether each guest needs a cold boot once its host is done.

@@ -69,6 +69,7 @@ fn host(order: u32, moves: Vec<PlannedMove>) -> PlannedHost {
         identity,
         verdict: verdict(VerdictKind::Vulnerable, Outcome::Fail),
         moves,
+        cold_boot: None,
     }
 }
 
@@ -102,6 +103,7 @@ pub fn rollout() -> Rollout {
     Rollout {
         format: 1,
         kind: RolloutKind::Rollout,
+        work: crate::plan::Work::Hosts,
         id: RolloutId::new(Uuid::from_u128(0x1111)),
         digest: Digest::new("sha256:0000"),
         made_by: "fleetmend 0.1.0".to_owned(),
@@ -193,6 +195,7 @@ pub fn region() -> Region {
         instances: vec![instance],
         aggregates: Vec::new(),
         groups: Vec::new(),
+        histories: std::collections::BTreeMap::new(),
         gaps: Vec::new(),
     }
 }

@@ -218,7 +218,7 @@ fn phase_of(step: &StepLine) -> Option<(&'static str, &'static str)> {
     Some(match StepParts::of(&step.step).kind? {
         StepKind::Identify | StepKind::Disable | StepKind::Resolve | StepKind::Move => ("drain", "drain"),
         StepKind::Fence | StepKind::Update | StepKind::Configure | StepKind::VerifyConfig => ("update", "update"),
-        StepKind::Reboot => ("reboot", "reboot"),
+        StepKind::Reboot | StepKind::ColdBoot => ("reboot", "reboot"),
         StepKind::Return | StepKind::Evidence | StepKind::Enable | StepKind::Settle => ("verify", "prove and settle"),
         // Downloads run beside the drain; aftercare is no phase.
         StepKind::Stage | StepKind::Unfence | StepKind::Quarantine => return None,

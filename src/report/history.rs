@@ -215,6 +215,7 @@ impl HostHistory {
             | StepOutput::Disabled { .. }
             | StepOutput::Resolved { .. }
             | StepOutput::Moved { .. }
+            | StepOutput::ColdBooted { .. }
             | StepOutput::Gone { .. } => {}
         }
     }

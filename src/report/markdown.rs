@@ -20,7 +20,7 @@ pub fn report(report: &Report) -> String {
     if let (Some(started), Some(ended)) = (summary.started, summary.ended) {
         let _ = writeln!(out, "- {started:.0} to {ended:.0}, {}; resumed: {}", took(started, ended), summary.resumed);
     }
-    let _ = writeln!(out, "- {}", hosts_words(&summary.hosts));
+    let _ = writeln!(out, "- {}", hosts_words(&summary.hosts, summary.subject));
     let _ = writeln!(out, "- moves: {}", migrations_words(&summary.migrations));
     let _ = writeln!(out, "- {} requests to the cloud, {} repeated", summary.api.requests, summary.api.retries);
     section(&mut out, "Hosts", &hosts(report));

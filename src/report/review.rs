@@ -8,7 +8,7 @@ use super::table::{Lean, Table};
 use super::text::{count, duration, markdown_cell, printable};
 use crate::model::{HostName, InstanceHandling, InstanceId};
 use crate::plan::{Certificate, Note, PlannedHost, PlannedStay, Rollout, Severity, SkipReason, StayReason};
-use crate::workflow::host_steps;
+use crate::workflow::steps_of;
 
 /// The certificate in plain words, one sentence a line.
 pub fn certificate_words(certificate: &Certificate) -> Vec<String> {
@@ -62,6 +62,7 @@ pub fn skip_words(reason: SkipReason) -> &'static str {
         SkipReason::Identity => "identity",
         SkipReason::CannotMitigate => "cannot mitigate",
         SkipReason::Limits => "limits",
+        SkipReason::NoConsent => "no consent",
     }
 }
 
@@ -90,6 +91,14 @@ const PROCESSORS: &str = "Processors that keep guests apart";
 
 /// One line that says what the rollout amounts to.
 pub fn headline(rollout: &Rollout) -> String {
+    if !rollout.work.is_of_hosts() {
+        return format!(
+            "{} to cold-boot, at most {} at a time; {} left alone",
+            count(rollout.hosts.len(), "instance"),
+            rollout.policy.cold_boots.at_once,
+            count(rollout.skipped.len(), "instance"),
+        );
+    }
     let moves: usize = rollout.hosts.iter().map(|host| host.moves.len()).sum();
     format!(
         "{} to remedy, {}, about {}; {} left alone",
@@ -132,6 +141,14 @@ fn head(rollout: &Rollout, style: Style) -> String {
 
 fn overview(rollout: &Rollout, style: Style) -> String {
     let mut out = String::new();
+    if !rollout.work.is_of_hosts() {
+        let table = cold_boots_table(rollout).render(2, |heading| style.dim(heading));
+        let _ = write!(out, "\n{}\n{table}", style.bold("Instances in order"));
+        let left = skipped_table(rollout).render(2, |heading| style.dim(heading));
+        let _ = write!(out, "\n{}\n{left}", style.bold("Left alone"));
+        let _ = write!(out, "\n{}", notes(&rollout.notes, style));
+        return out;
+    }
     let section = |out: &mut String, title: &str, body: &str| {
         if !body.is_empty() {
             let _ = write!(out, "\n{}\n{body}", style.bold(title));
@@ -180,6 +197,23 @@ pub fn notes(notes: &[Note], style: Style) -> String {
         let _ = writeln!(out, "  {label}: {}: {}", printable(&note.at), printable(&note.message));
     }
     out
+}
+
+/// The instances of a campaign of cold boots.
+fn cold_boots_table(rollout: &Rollout) -> Table {
+    let mut table = Table::new(&[
+        ("", Lean::Right),
+        ("instance", Lean::Left),
+        ("name", Lean::Left),
+        ("project", Lean::Left),
+        ("on", Lean::Left),
+        ("why", Lean::Left),
+    ]);
+    for (order, boot) in rollout.hosts.iter().filter_map(|host| Some((host.order, host.cold_boot.as_deref()?))) {
+        let (order, id) = (order.to_string(), boot.instance.to_string());
+        table.row([order.as_str(), &id, &boot.name, boot.project.as_str(), boot.on.as_str(), &boot.why]);
+    }
+    table
 }
 
 fn hosts_table(rollout: &Rollout) -> Table {
@@ -353,7 +387,7 @@ pub fn json(rollout: &Rollout) -> serde_json::Value {
     let hosts = value.get_mut("hosts").and_then(serde_json::Value::as_array_mut);
     for (shown, host) in hosts.into_iter().flatten().zip(&rollout.hosts) {
         let moves: Vec<InstanceId> = host.moves.iter().map(|planned| planned.instance).collect();
-        let steps = serde_json::to_value(host_steps(&host.host, &moves)).unwrap_or_default();
+        let steps = serde_json::to_value(steps_of(host, &moves)).unwrap_or_default();
         if let Some(fields) = shown.as_object_mut() {
             fields.insert("steps".to_owned(), steps);
         }

@@ -85,6 +85,7 @@ pub fn kind_words(kind: StepKind) -> &'static str {
         StepKind::Evidence => "collect evidence",
         StepKind::Enable => "put back into service",
         StepKind::Settle => "let the scheduler see it",
+        StepKind::ColdBoot => "stop and start",
         StepKind::Unfence => "start nova-compute",
         StepKind::Quarantine => "write why it is quarantined",
     }
@@ -138,7 +139,11 @@ pub fn sentence(event: &EventKind, names: &InstanceNames) -> Sentence {
             about_step(step, Weight::Detail, &|what| format!("{what}: {}", intent_words(intent)))
         }
         EventKind::StepSucceeded { step, output } => {
-            let weight = if StepParts::of(step).kind == Some(StepKind::Settle) { Weight::Good } else { Weight::Normal };
+            let weight = if matches!(StepParts::of(step).kind, Some(StepKind::Settle | StepKind::ColdBoot)) {
+                Weight::Good
+            } else {
+                Weight::Normal
+            };
             about_step(step, weight, &|what| format!("{what}: {}", output_words(output)))
         }
         EventKind::StepFailed { step, failure, retry_at } => about_step(step, Weight::Bad, &|what| {
@@ -242,6 +247,7 @@ pub fn intent_words(intent: &Intent) -> String {
             let until = until.map(|at| format!(" until {at:.0}")).unwrap_or_default();
             format!("waiting for {what}{until}")
         }
+        Intent::ColdBoot { .. } => "stopping and starting it".to_owned(),
         Intent::Mark { why } => format!("writing the reason: {why}"),
     }
 }
@@ -267,6 +273,10 @@ pub fn output_words(output: &StepOutput) -> String {
         StepOutput::Moved { to, migration, request: id } => {
             let record = migration.map(|number| format!(", migration {number}")).unwrap_or_default();
             format!("on {to}{record}{}", request(id))
+        }
+        StepOutput::ColdBooted { on, request: id, flag } => {
+            let seen = flag.as_ref().map(|policy| format!(", its processor seen with the flag ({policy})"));
+            format!("runs again on {on}{}{}", seen.unwrap_or_default(), request(id))
         }
         StepOutput::Gone { note, .. } => format!("gone: {note}"),
         StepOutput::Packages { changed, .. } => count(changed.len(), "package") + " changed",

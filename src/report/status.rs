@@ -13,8 +13,8 @@ use super::text::{count, duration, printable};
 const ALIKE: usize = 3;
 
 /// The run's counts of hosts in words: `10 of 24 hosts done, 4 active, 9 waiting, 1 quarantined`.
-pub fn hosts_words(hosts: &HostCounts) -> String {
-    let mut text = format!("{} of {} done", hosts.done, count(hosts.total, "host"));
+pub fn hosts_words(hosts: &HostCounts, subject: &str) -> String {
+    let mut text = format!("{} of {} done", hosts.done, count(hosts.total, subject));
     for (number, what) in [
         (hosts.active, "active"),
         (hosts.waiting, "waiting"),
@@ -83,8 +83,12 @@ pub fn text(summary: &Summary, now: Timestamp, style: Style) -> String {
         let took = summary.started.map(|started| format!(", after {}", super::sentence::took(started, ended)));
         let _ = writeln!(out, "  ended    {ended:.0}{}", took.unwrap_or_default());
     }
-    let _ = writeln!(out, "  hosts    {}", hosts_words(&summary.hosts));
-    let _ = writeln!(out, "  moves    {}", migrations_words(&summary.migrations));
+    if summary.subject == "host" {
+        let _ = writeln!(out, "  hosts    {}", hosts_words(&summary.hosts, summary.subject));
+        let _ = writeln!(out, "  moves    {}", migrations_words(&summary.migrations));
+    } else {
+        let _ = writeln!(out, "  boots    {}", hosts_words(&summary.hosts, summary.subject));
+    }
     let section = |out: &mut String, title: &str, table: &Table| {
         if !table.is_empty() {
             let _ = write!(out, "\n{}\n{}", style.bold(title), table.render(2, |heading| style.dim(heading)));

@@ -34,6 +34,9 @@ pub struct Summary {
     pub region: String,
     /// The remedy's name.
     pub remedy: String,
+    /// What stands in the places of `hosts`, for people.
+    #[serde(skip)]
+    pub subject: &'static str,
     /// `running`, `stopped`, `interrupted`, `paused`, `done`, `done-with-failures`, `abandoned`.
     pub outcome: &'static str,
     /// Why it is paused.
@@ -150,6 +153,7 @@ impl Summary {
             rollout: rollout.digest.clone(),
             region: rollout.region.clone(),
             remedy: rollout.remedy.name.clone(),
+            subject: rollout.work.subject(),
             outcome: outcome(state.status(), observation.alive),
             paused_because: match state.status() {
                 RunStatus::Paused(_, reason) => Some(reason.clone()),

@@ -262,6 +262,12 @@ pub enum Intent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Timestamp>,
     },
+    /// An instance is stopped and started.
+    ColdBoot {
+        /// The newest action on it before; what was done since is read from Nova.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<RequestId>,
+    },
     /// The `disabled_reason` of a quarantined host is written.
     Mark {
         /// What it says after the mark.
@@ -344,6 +350,17 @@ pub enum StepOutput {
         before: String,
         /// Boot id after.
         after: String,
+    },
+    /// An instance was stopped and started, and runs again.
+    ColdBooted {
+        /// Where.
+        on: HostName,
+        /// The request that started it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<RequestId>,
+        /// What its host shows of the flag that guests need; nothing where it could not be asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        flag: Option<String>,
     },
     /// Evidence was collected after the reboot.
     Proven {

@@ -17,7 +17,7 @@ use crate::host::{
     RebootOrder,
 };
 use crate::journal::{JournalError, RegionHold};
-use crate::model::{Domain, HostIdentity, HostName, InstanceId, ServiceId, UnitName};
+use crate::model::{Domain, HostIdentity, HostName, InstanceId, RequestId, ServiceId, UnitName};
 
 /// The same ports, that change nothing once `hold` is lost.
 pub(super) fn guarded(ports: &Ports, hold: &Arc<dyn RegionHold>) -> Ports {
@@ -143,6 +143,14 @@ impl Compute for GuardedCloud {
 
     async fn instance_actions(&self, server: InstanceId) -> CloudResult<Vec<InstanceAction>> {
         self.inner.instance_actions(server).await
+    }
+
+    async fn instance_action_list(&self, server: InstanceId) -> CloudResult<Vec<InstanceAction>> {
+        self.inner.instance_action_list(server).await
+    }
+
+    async fn instance_action(&self, server: InstanceId, request: &RequestId) -> CloudResult<Option<InstanceAction>> {
+        self.inner.instance_action(server, request).await
     }
 }
 

@@ -11,7 +11,7 @@ use super::event::{Intent, LeavingInstance, StepFailure, StepOutput};
 use crate::actions::HostMemory;
 use crate::model::{HostName, InstanceId, StepId};
 use crate::plan::PlannedHost;
-use crate::workflow::{Step, StepKind, host_steps, move_step};
+use crate::workflow::{Step, StepKind, move_step, steps_of};
 
 /// How often a host's instances are resolved before something is wrong with it: each round found more to move.
 pub(super) const MAX_ROUNDS: u32 = 8;
@@ -225,10 +225,8 @@ impl HostState {
         self.disturbances = 0;
         // What a retried host was before we disabled it is known only from the first time.
         self.memory = HostMemory { service_before: self.memory.service_before.take(), ..HostMemory::default() };
-        self.steps = host_steps(&planned.host, &[])
-            .into_iter()
-            .map(|step| (step.id.clone(), StepState::new(step, None)))
-            .collect();
+        self.steps =
+            steps_of(planned, &[]).into_iter().map(|step| (step.id.clone(), StepState::new(step, None))).collect();
     }
 
     /// Adds the moves that a `resolve` found, and a further look after them, for which the fence waits. Moves are ready
@@ -335,6 +333,7 @@ impl HostState {
             | StepKind::Evidence
             | StepKind::Enable
             | StepKind::Settle
+            | StepKind::ColdBoot
             | StepKind::Quarantine => {}
         }
         match output {
@@ -350,6 +349,7 @@ impl HostState {
             | StepOutput::Moved { .. }
             | StepOutput::Gone { .. }
             | StepOutput::Packages { .. }
+            | StepOutput::ColdBooted { .. }
             | StepOutput::Proven { .. } => {}
         }
     }
@@ -361,6 +361,7 @@ impl HostState {
             HostPhase::Done => "done",
             HostPhase::Skipped => "skipped",
             HostPhase::Quarantined => "quarantined",
+            HostPhase::Active if self.has_begun(StepKind::ColdBoot) => "booting",
             HostPhase::Active => {
                 let empties = |state: &StepState| {
                     matches!(state.step.kind, StepKind::Resolve | StepKind::Move)

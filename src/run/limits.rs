@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::host::HostPhase;
 use super::state::RunState;
-use crate::model::{HostName, Limits, ZoneName};
+use crate::model::{HostName, InstanceId, Limits, ZoneName};
 use crate::plan::PlannedHost;
 use crate::plan::placement::Busy;
 
@@ -44,6 +44,12 @@ pub enum Reached {
     Source(HostName, usize),
     /// Migrations onto a host.
     Target(HostName, usize),
+    /// Cold boots in the region.
+    ColdBoots(usize),
+    /// Cold boots on a host.
+    ColdBootsOn(HostName, usize),
+    /// A member of the same group is stopped.
+    Mate(InstanceId),
 }
 
 impl std::fmt::Display for Reached {
@@ -73,6 +79,11 @@ impl std::fmt::Display for Reached {
             Self::Target(host, limit) => {
                 write!(f, "{limit} migrations go to {host} already (limits.migrations_per_target)")
             }
+            Self::ColdBoots(limit) => write!(f, "{limit} instances are stopped or starting (cold_boots.at_once)"),
+            Self::ColdBootsOn(host, limit) => {
+                write!(f, "{limit} instances of {host} are stopped or starting (cold_boots.per_host)")
+            }
+            Self::Mate(mate) => write!(f, "{mate} of its server group is stopped or starting"),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Durable execution: events, the fold, decisions, and the one loop that carries them out.
 //!
-//! `event`, `state`, `host`, `limits`, `room`, `windows` and `schedule` are pure: the vocabulary, the fold, the
+//! `event`, `state`, `host`, `limits`, `cold_boots`, `room`, `windows` and `schedule` are pure: the vocabulary, the fold, the
 //! decisions. `driver` is the only async loop; it alone starts work on the region or a host.
 
+mod cold_boots;
 mod control;
 mod driver;
 pub mod event;

@@ -202,6 +202,7 @@ impl StepTask {
             | StepKind::Fence
             | StepKind::Update
             | StepKind::Configure
+            | StepKind::ColdBoot
             | StepKind::Reboot => None,
         }
     }
@@ -214,9 +215,12 @@ impl StepTask {
             Intent::Reboot { boot } => {
                 StepOutput::Rebooted { before: boot.clone(), after: "not rebooted: dry run".to_owned() }
             }
-            Intent::Enable | Intent::Job { .. } | Intent::Fence { .. } | Intent::Await { .. } | Intent::Mark { .. } => {
-                StepOutput::Done { note: "dry run".to_owned() }
-            }
+            Intent::Enable
+            | Intent::Job { .. }
+            | Intent::Fence { .. }
+            | Intent::ColdBoot { .. }
+            | Intent::Await { .. }
+            | Intent::Mark { .. } => StepOutput::Done { note: "dry run".to_owned() },
         }
     }
 }

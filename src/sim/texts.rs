@@ -71,6 +71,11 @@ pub fn collect(world: &World, host: &SimHost, inquiry: &Inquiry) -> RawFacts {
     put(section::KERNEL_LOG, 0, kernel_log(machine));
     put(section::DOMAIN_CAPABILITIES, 0, domain_capabilities(machine));
     put(section::DOMAINS, 0, domains(host));
+    if inquiry.guest_flags.is_empty() {
+        put(section::GUESTS, STATUS_NOT_THERE, String::new());
+    } else {
+        put(section::GUESTS, 0, guests(world, host, &inquiry.guest_flags));
+    }
     put(&section::nova_conf(0, NOVA_CONF), 0, machine.nova_conf.clone());
     let active = if host.compute.is_started() { "active" } else { "inactive" };
     put(section::COMPUTE_UNIT, 0, format!("LoadState=loaded\nActiveState={active}\n"));
@@ -208,4 +213,22 @@ fn domains(host: &SimHost) -> String {
     let lines: Vec<String> =
         lines.map(|(id, domain)| format!("{id}\t{}\t{}\n", domain_state_word(domain.state), domain.name)).collect();
     lines.concat()
+}
+
+/// The processors of the guests that run, with the flags that are asked for.
+fn guests(world: &World, host: &SimHost, flags: &BTreeSet<String>) -> String {
+    let mut text = String::new();
+    for (id, _) in host.domains.iter().filter(|(_, domain)| domain.state.would_be_lost() && !domain.incoming) {
+        let has = world.server(*id).is_ok_and(|server| server.has_md_clear);
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "= {id} -\n  <cpu mode='custom' match='exact' check='full'>\n    <model>Skylake-Server</model>"
+        );
+        if has && flags.contains("md-clear") {
+            text.push_str("    <feature policy='require' name='md-clear'/>\n");
+        }
+        text.push_str("  </cpu>\n");
+    }
+    text
 }

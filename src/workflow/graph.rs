@@ -112,6 +112,15 @@ pub fn host_steps(host: &HostName, moves: &[InstanceId]) -> Vec<Step> {
     steps
 }
 
+/// The steps of a planned subject: a host's with its moves, or the one of an instance in the place of a host.
+pub fn steps_of(planned: &PlannedHost, moves: &[InstanceId]) -> Vec<Step> {
+    if planned.cold_boot.is_none() {
+        return host_steps(&planned.host, moves);
+    }
+    let id = StepId::of(&planned.host, StepKind::ColdBoot.name());
+    vec![Step { id, kind: StepKind::ColdBoot, host: planned.host.clone(), instance: None, needs: Vec::new() }]
+}
+
 /// The move of one instance, once `resolved` says that it leaves.
 pub(crate) fn move_step(host: &HostName, instance: InstanceId, resolved: &StepId) -> Step {
     Step {
@@ -128,7 +137,7 @@ pub(crate) fn move_step(host: &HostName, instance: InstanceId, resolved: &StepId
 pub fn graph(rollout: &Rollout) -> Workflow {
     let mut workflow = Workflow { graph: DiGraph::new(), by_id: BTreeMap::new() };
     for host in &rollout.hosts {
-        for step in host_steps(&host.host, &moves_of(host)) {
+        for step in steps_of(host, &moves_of(host)) {
             let id = step.id.clone();
             let index = workflow.graph.add_node(step);
             workflow.by_id.insert(id, index);

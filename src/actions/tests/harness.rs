@@ -60,6 +60,7 @@ fn ready(kind: StepKind) -> Rig {
             rig.lab.state().later(40, |s| s.vulnerabilities_readable = true);
             rig
         }
+        StepKind::ColdBoot => Rig::to_be_booted(),
         StepKind::Quarantine => {
             let mut rig = Rig::new();
             rig.hold();

@@ -1,5 +1,6 @@
 //! Every action against a scripted region: run twice, killed between `apply` and the record, and under each fault.
 
+mod cold_boot;
 mod harness;
 mod host;
 mod moves;

@@ -184,12 +184,12 @@ impl Compute for Lab {
         panic!("no action forces")
     }
 
-    async fn stop(&self, _: InstanceId) -> CloudResult<Accepted> {
-        panic!("no action stops an instance")
+    async fn stop(&self, server: InstanceId) -> CloudResult<Accepted> {
+        self.cloud("stop", Some(format!("stop {server}")), |s| s.power(server, false))
     }
 
-    async fn start(&self, _: InstanceId) -> CloudResult<Accepted> {
-        panic!("no action starts an instance")
+    async fn start(&self, server: InstanceId) -> CloudResult<Accepted> {
+        self.cloud("start", Some(format!("start {server}")), |s| s.power(server, true))
     }
 
     async fn instance_actions(&self, server: InstanceId) -> CloudResult<Vec<InstanceAction>> {

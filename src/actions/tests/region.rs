@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::actions::Progress;
 use crate::cloud::{
-    Allocation, CloudError, CloudErrorKind, ComputeService, InstanceAction, InstanceActionEvent, Migration,
-    MigrationKind, MigrationStatus, PowerState, Server, ServerGroup,
+    Accepted, Allocation, CloudError, CloudErrorKind, CloudResult, ComputeService, InstanceAction, InstanceActionEvent,
+    Migration, MigrationKind, MigrationStatus, PowerState, Server, ServerGroup,
 };
 use crate::host::{HostErrorKind, JobStatus};
 use crate::model::{
@@ -74,6 +74,8 @@ pub struct State {
     pub migrations: Vec<Migration>,
     pub actions: BTreeMap<InstanceId, Vec<InstanceAction>>,
     pub script: Script,
+    /// So many starts fail.
+    pub starts_fail: u32,
     /// Domains on the host beside those of its servers.
     pub stray_domains: Vec<Domain>,
     /// State of a server's domain where it is not what Nova says.
@@ -186,6 +188,7 @@ impl State {
             migrations: Vec::new(),
             actions: BTreeMap::new(),
             script: Script::Arrives(4),
+            starts_fail: 0,
             stray_domains: Vec::new(),
             domain_states: BTreeMap::new(),
             stray_allocations: Vec::new(),
@@ -293,6 +296,31 @@ impl State {
         }
     }
 
+    /// Begins to stop or start a server as Nova does: the task shows at once, the rest seconds later.
+    pub fn power(&mut self, instance: InstanceId, on: bool) -> CloudResult<Accepted> {
+        let operation = if on { "start" } else { "stop" };
+        let (from, to) = (InstanceStatus::Active, InstanceStatus::Shutoff);
+        let (from, to) = if on { (to, from) } else { (from, to) };
+        let server = self.servers.get_mut(&instance).filter(|one| one.task_state.is_none() && one.status == from);
+        let Some(server) = server else { return Err(cloud_error(CloudErrorKind::Conflict, operation)) };
+        server.task_state = Some(format!("powering-{}", if on { "on" } else { "off" }));
+        let fails = on && self.starts_fail > 0;
+        self.starts_fail -= u32::from(fails);
+        let actions = self.actions.entry(instance).or_default();
+        let request = RequestId::new(format!("req-{operation}-{}", actions.len()));
+        let action = InstanceAction {
+            action: operation.to_owned(),
+            request: request.clone(),
+            started_at: None,
+            message: None,
+            user: None,
+            events: Vec::new(),
+        };
+        actions.insert(0, action);
+        self.later(3, move |s| s.rest(instance, None, if fails { InstanceStatus::Shutoff } else { to }));
+        Ok(Accepted { request: Some(request) })
+    }
+
     /// Begins a live migration as the script says.
     pub fn migrate(&mut self, instance: InstanceId, target: &HostName, request: RequestId) {
         let before = self.servers[&instance].status.clone();
@@ -380,6 +408,7 @@ impl State {
             result: Some(if reason.is_some() { "Error" } else { "Success" }.to_owned()),
             details: reason.map(str::to_owned),
             host: None,
+            started_at: None,
         };
         let action = InstanceAction {
             action: "live-migration".to_owned(),

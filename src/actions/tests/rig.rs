@@ -52,10 +52,12 @@ fn rollout() -> Rollout {
         identity: identity(),
         verdict: Verdict { verdict: VerdictKind::Vulnerable, evidence: Vec::new() },
         moves: Vec::new(),
+        cold_boot: None,
     };
     Rollout {
         format: 1,
         kind: RolloutKind::Rollout,
+        work: crate::plan::Work::Hosts,
         id: RolloutId::new(Uuid::from_u128(1)),
         digest: Digest::new("sha256:00"),
         made_by: "test".to_owned(),
@@ -107,6 +109,23 @@ impl Rig {
     pub fn with_instance() -> Self {
         let rig = Self::new();
         rig.lab.state().boot_server(1, InstanceStatus::Active);
+        rig
+    }
+
+    /// A running instance 1 in the place of a host, whose owner consents.
+    pub fn to_be_booted() -> Self {
+        let mut rig = Self::with_instance();
+        let said = ("fleetmend:cold-boot".to_owned(), "yes".to_owned());
+        rig.lab.state().vm(1).metadata.extend([said]);
+        rig.rollout.targets = vec![host(HOST)];
+        rig.rollout.hosts[0].cold_boot = Some(Box::new(crate::plan::PlannedColdBoot {
+            instance: id(1),
+            name: "vm1".to_owned(),
+            project: ProjectId::new("p1"),
+            on: host(HOST),
+            group: None,
+            why: "its boot is from before".to_owned(),
+        }));
         rig
     }
 

@@ -30,6 +30,7 @@
 //! | [`section::KERNEL_LOG`] | `dmesg`, whole or only the lines with `mitigation`, `vulnerable` or `not affected` in any case |
 //! | [`section::DOMAIN_CAPABILITIES`] | `virsh domcapabilities kvm`, or without `kvm` where that fails |
 //! | [`section::DOMAINS`] | a line `UUID<TAB>STATE<TAB>NAME` per domain, running or not, STATE as `virsh domstate` words it |
+//! | [`section::GUESTS`] | for each domain that runs a line `= UUID SECONDS` with how long its process runs, `-` where that is not known, and then the `cpu` element of its live definition; or a line `! UUID` for one that could not be read; status 127 where nobody asked |
 //! | [`section::NOVA_CONF`]`/000//etc/nova/nova.conf` | one section per configuration file in the order in which they are read, numbered with three digits, then `/` and the path; only options that match [`NOVA_OPTIONS`] need be there |
 //! | [`section::COMPUTE_UNIT`] | `systemctl show -p LoadState -p ActiveState UNIT` of the nova-compute unit |
 
@@ -37,6 +38,7 @@ mod boot;
 mod cpuinfo;
 mod domain_capabilities;
 mod domains;
+mod guests;
 mod kernel_files;
 mod kernel_log;
 mod nova_conf;
@@ -53,7 +55,9 @@ pub use nova_conf::NOVA_OPTIONS;
 
 use super::text::{excerpt, plain};
 use super::{RawFacts, Section};
-use crate::model::{DomainCapabilities, HostFacts, HostIdentity, OsRelease, Package, PackageManager};
+use crate::model::{
+    DomainCapabilities, GuestCpu, HostFacts, HostIdentity, InstanceId, OsRelease, Package, PackageManager,
+};
 
 /// Names of the sections of [`RawFacts`]; the module's head says what each holds.
 pub mod section {
@@ -101,6 +105,8 @@ pub mod section {
     pub const DOMAIN_CAPABILITIES: &str = "domain-capabilities";
     /// Domains, running or not.
     pub const DOMAINS: &str = "domains";
+    /// Processors of the guests that run.
+    pub const GUESTS: &str = "guests";
     /// First part of the names of the sections that hold nova.conf and its further files.
     pub const NOVA_CONF: &str = "nova-conf";
     /// The nova-compute unit.
@@ -142,6 +148,7 @@ pub fn parse(raw: &RawFacts) -> HostFacts {
         kernel_log: reader.read(section::KERNEL_LOG, kernel_log::parse),
         domain_capabilities: None,
         domains: reader.read(section::DOMAINS, domains::parse),
+        guests: reader.guests(),
         nova_conf: reader.nova_conf(),
         compute_unit: reader.read(section::COMPUTE_UNIT, unit::parse),
         unread: BTreeMap::new(),
@@ -217,6 +224,19 @@ impl Reader<'_> {
             self.unread.insert(section::KERNEL_FILES.to_owned(), format!("not {}", read.refused.join(", not ")));
         }
         read.files
+    }
+
+    /// Processors of guests; those that could not be read are told of in one line. A region of an earlier version, or an
+    /// adapter that knows of no guests, has no such section.
+    fn guests(&mut self) -> BTreeMap<InstanceId, GuestCpu> {
+        if !self.raw.sections.contains_key(section::GUESTS) {
+            return BTreeMap::new();
+        }
+        let Some(read) = self.read_where_there(section::GUESTS, guests::parse) else { return BTreeMap::new() };
+        if !read.refused.is_empty() {
+            self.unread.insert(section::GUESTS.to_owned(), format!("not {}", read.refused.join(", not ")));
+        }
+        read.guests
     }
 
     /// All configuration files as oslo.config resolves them together; one that cannot be read spoils the whole,

@@ -174,7 +174,11 @@ impl HostShell for SshShell {
         let refused = |why| HostError::new(host, Script::Collect.operation(), HostErrorKind::Failed, why);
         let packages: Vec<&str> = inquiry.packages.iter().map(String::as_str).collect();
         let kernel_files: Vec<&str> = inquiry.kernel_files.iter().map(KernelFile::as_str).collect();
-        let lists = [packages.as_slice(), &facts::NOVA_OPTIONS, &kernel_files];
+        let guest_flags: Vec<&str> = inquiry.guest_flags.iter().map(String::as_str).collect();
+        for flag in &guest_flags {
+            plain_name(flag).map_err(refused)?;
+        }
+        let lists = [packages.as_slice(), &facts::NOVA_OPTIONS, &kernel_files, &guest_flags];
         let arguments = lists.map(|items| list(items).map_err(refused)).into_iter().collect::<Result<_, _>>()?;
         self.read(shared(host, Script::Collect, arguments, COLLECT_LIMIT)).await
     }

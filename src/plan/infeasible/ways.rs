@@ -100,6 +100,7 @@ impl<'a> Trials<'a> {
             region: input.region.region.clone(),
             aggregates: input.region.aggregates.clone(),
             groups: input.region.groups.clone(),
+            histories: BTreeMap::new(),
             gaps: Vec::new(),
         };
         let here = |names: &BTreeSet<HostName>| names.iter().filter(|name| is_here(name)).cloned().collect();

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Decision, Wait};
-use crate::model::{HostName, StepId};
+use crate::model::{HostName, StepId, Window};
 use crate::plan::PlannedHost;
 use crate::run::host::{HostPhase, HostState, StepState, StepStatus};
 use crate::run::state::{Gate, Pulse, RunState, RunStatus};
-use crate::run::{room, windows};
+use crate::run::{cold_boots, room, windows};
 use crate::workflow::StepKind;
 
 /// How many waiting hosts of each zone are looked at for a free slot. Hosts behind them wait for the same limits and
@@ -20,8 +20,15 @@ fn start(step: &StepState, target: Option<HostName>, because: Option<String>) ->
     Decision::Start { step: step.step.id.clone(), attempt: step.next_attempt(), target, because }
 }
 
+/// Whether a step is owed to others whatever becomes of the run: the aftercare of a host that failed, and the start of an
+/// instance that may have been stopped.
+pub(super) fn is_owed(step: &StepState) -> bool {
+    !step.step.kind.is_ordinary() || (step.step.kind == StepKind::ColdBoot && step.intent.is_some())
+}
+
 pub(super) fn begin(planned: &PlannedHost) -> Decision {
-    let step = StepId::of(&planned.host, StepKind::Identify.name());
+    let first = if planned.cold_boot.is_some() { StepKind::ColdBoot } else { StepKind::Identify };
+    let step = StepId::of(&planned.host, first.name());
     Decision::Start { step, attempt: 1, target: None, because: None }
 }
 
@@ -98,8 +105,9 @@ impl View<'_> {
     /// Whether the run's status lets the step start.
     fn may_go_on(&self, step: &StepState) -> Result<(), Wait> {
         let kind = step.step.kind;
+        let is_owed = is_owed(step);
         let quarantined = self.state.hosts().get(&step.step.host).is_some_and(|h| h.phase == HostPhase::Quarantined);
-        if quarantined && kind.is_ordinary() {
+        if quarantined && !is_owed {
             return Err(Wait::Paused("its host is quarantined".to_owned()));
         }
         let stops_compute =
@@ -112,11 +120,11 @@ impl View<'_> {
                 // A host that was rebooted is brought back: that returns capacity and changes nothing else.
                 let gives_back =
                     matches!(kind, StepKind::Return | StepKind::Evidence | StepKind::Enable | StepKind::Settle);
-                if kind.is_ordinary() && !gives_back {
+                if !is_owed && !gives_back {
                     return Err(Wait::Paused(reason.clone()));
                 }
             }
-            RunStatus::Stopping if kind.is_ordinary() => return Err(Wait::Stopping),
+            RunStatus::Stopping if !is_owed => return Err(Wait::Stopping),
             RunStatus::Running | RunStatus::Stopping | RunStatus::Unbegun | RunStatus::Ended(_) => {}
         }
         if self.state.sick_since().is_some() {
@@ -152,7 +160,15 @@ impl View<'_> {
     pub(super) fn host(&self, refused: &mut BTreeMap<usize, u64>) -> Option<Decision> {
         let index = &self.state.index;
         let is_full = || index.in_use().region_is_full(self.state.limits(), self.state.region_size);
-        if self.state.sick_since().is_some() || is_full() {
+        if self.state.sick_since().is_some() {
+            return None;
+        }
+        if !self.state.rollout().work.is_of_hosts() {
+            // Projects have windows of their own, so that what can begin may stand far behind what cannot.
+            let waiting = index.in_phase(HostPhase::Waiting).filter_map(|place| self.state.at(place));
+            return waiting.map(|(planned, _)| planned).find(|planned| self.admits(planned).is_ok()).map(begin);
+        }
+        if is_full() {
             return None;
         }
         let mut outlook = room::Outlook::of(self.state);
@@ -179,6 +195,9 @@ impl View<'_> {
     /// Whether a waiting host may be begun, or why it waits.
     pub(super) fn admit(&self, planned: &PlannedHost) -> Result<(), Wait> {
         self.admits(planned)?;
+        if planned.cold_boot.is_some() {
+            return Ok(());
+        }
         room::for_host(self.state, planned).map_err(Wait::Room)
     }
 
@@ -199,9 +218,20 @@ impl View<'_> {
                 Gate::Reached(at) => return Err(Wait::Gate(at)),
             }
         }
-        if !windows::admit(&self.state.rollout().policy.windows, self.now, planned.finish_s - planned.start_s) {
+        if !windows::admit(self.windows_of(planned), self.now, planned.finish_s - planned.start_s) {
             return Err(Wait::Window);
         }
+        if let Some(boot) = &planned.cold_boot {
+            return cold_boots::admits(self.state, boot).map_err(Wait::Limit);
+        }
         self.state.index.in_use().admits_host(planned, self.state).map_err(Wait::Limit)
+    }
+
+    /// When a subject may be begun.
+    pub(super) fn windows_of(&self, planned: &PlannedHost) -> &[Window] {
+        match &planned.cold_boot {
+            Some(boot) => cold_boots::windows_of(self.state, &boot.project),
+            None => &self.state.rollout().policy.windows,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The end: nothing is under way, and nothing more can be begun.
 
-use super::begin::{View, begin};
+use super::begin::{View, begin, is_owed};
 use super::{Decision, Wait, active};
 use crate::plan::PlannedHost;
 use crate::run::event::{Outcome, PauseCause};
@@ -44,8 +44,7 @@ impl View<'_> {
     /// Whether aftercare of a host that failed is tried again later; not while the control plane is sick, which may be for
     /// ever.
     fn has_aftercare(&self) -> bool {
-        let is_open =
-            |step: &StepState| !step.step.kind.is_ordinary() && matches!(step.status, StepStatus::Retrying { .. });
+        let is_open = |step: &StepState| is_owed(step) && matches!(step.status, StepStatus::Retrying { .. });
         self.state.sick_since().is_none() && active(self.state).flat_map(|(_, host)| host.steps()).any(is_open)
     }
 
@@ -97,6 +96,6 @@ impl View<'_> {
 
     /// Whether no maintenance window is long enough for the host.
     fn never_fits(&self, planned: &PlannedHost) -> bool {
-        windows::never(&self.state.rollout().policy.windows, self.now, planned.finish_s - planned.start_s)
+        windows::never(self.windows_of(planned), self.now, planned.finish_s - planned.start_s)
     }
 }

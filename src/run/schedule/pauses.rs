@@ -27,7 +27,12 @@ pub(super) fn failures(state: &RunState) -> Vec<Decision> {
             // A host that is tried again may be disabled by us and half updated: it is not just left alone.
             let untouched = host.memory().service_before.is_none();
             let host = planned.host.clone();
-            decisions.push(if step.step.kind == StepKind::Identify && untouched {
+            let is_untouched = match step.step.kind {
+                StepKind::Identify => untouched,
+                StepKind::ColdBoot => step.intent.is_none(),
+                _ => false,
+            };
+            decisions.push(if is_untouched {
                 Decision::Skip { host, reason }
             } else {
                 Decision::Quarantine { host, step: step.step.id.clone(), reason }

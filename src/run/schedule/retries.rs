@@ -7,7 +7,7 @@ use crate::model::StepId;
 use crate::run::event::{FaultScope, StepFailure};
 use crate::run::host::HostState;
 use crate::run::state::{Gate, RunState};
-use crate::run::windows;
+use crate::run::{cold_boots, windows};
 
 /// How often a host is resolved again because it was found not quiet behind the last look. Owners start what stays now
 /// and then; a domain that Nova does not know of, or a claim that nothing explains, is there again each time.
@@ -30,7 +30,8 @@ pub fn next_wake(state: &RunState, now: Timestamp) -> Option<Timestamp> {
         Gate::Closed | Gate::Open => None,
     };
     let window = windows::next_opening(&state.rollout().policy.windows, now);
-    [retry, gate, window].into_iter().flatten().filter(|at| *at > now).min()
+    let own_window = cold_boots::next_opening(state, now);
+    [retry, gate, window, own_window].into_iter().flatten().filter(|at| *at > now).min()
 }
 
 /// When a failed step is tried again; `None` when it is not.

@@ -229,7 +229,8 @@ impl RunState {
                 Some(format!("{host} has {count} instances that the plan does not know (drift.new_instances)"));
         }
         let state = self.host_mut(&host)?;
-        if state.steps.get(id).is_some_and(|step| step.step.kind == StepKind::Settle) {
+        let ends = |step: &StepState| matches!(step.step.kind, StepKind::Settle | StepKind::ColdBoot);
+        if state.steps.get(id).is_some_and(ends) {
             state.phase = HostPhase::Done;
             state.since = now;
             // Nothing decides by the steps of a host that is done; a long run keeps its memory flat.
@@ -342,6 +343,7 @@ impl RunState {
             | StepOutput::Resolved { .. }
             | StepOutput::Packages { .. }
             | StepOutput::Rebooted { .. }
+            | StepOutput::ColdBooted { .. }
             | StepOutput::Proven { .. } => self.occupancy.release(instance),
         }
     }
@@ -367,7 +369,9 @@ fn opens(kind: &EventKind) -> bool {
         EventKind::StepIntended { .. } | EventKind::StepStarted { .. } => false,
         EventKind::StepSucceeded { step, .. } | EventKind::StepFailed { step, .. } => {
             let name = step.as_str().split('/').nth(1).unwrap_or_default();
-            [StepKind::Move, StepKind::Resolve, StepKind::Settle].iter().any(|kind| kind.name() == name)
+            [StepKind::Move, StepKind::Resolve, StepKind::Settle, StepKind::ColdBoot]
+                .iter()
+                .any(|kind| kind.name() == name)
         }
         EventKind::RunStarted { .. }
         | EventKind::RunResumed { .. }

@@ -133,6 +133,7 @@ impl Play {
             identity: HostIdentity::default(),
             verdict: Verdict { verdict: VerdictKind::Vulnerable, evidence: vec![] },
             moves: vec![moves(number, name)],
+            cold_boot: None,
         };
         let mut policy = Policy::default();
         policy.limits.hosts = crate::model::Limit::at_most(2);
@@ -140,6 +141,7 @@ impl Play {
         let mut rollout = Rollout {
             format: 1,
             kind: RolloutKind::Rollout,
+            work: crate::plan::Work::Hosts,
             id: RolloutId::new(Uuid::nil()),
             digest: Digest::new("sha256:0"),
             made_by: "test".to_owned(),
@@ -169,6 +171,7 @@ impl Play {
             instances: hosts.iter().enumerate().map(|(n, name)| instance(n as u128 + 1, name)).collect(),
             aggregates: vec![],
             groups: vec![],
+            histories: std::collections::BTreeMap::new(),
             gaps: vec![],
         };
         change(&mut region);

@@ -464,6 +464,7 @@ fn action_of(activity: &Activity) -> InstanceAction {
         result: Some(if event.success { "Success" } else { "Error" }.to_owned()),
         details: event.details.clone(),
         host: Some(event.host.as_ref().map_or_else(|| "controller".to_owned(), ToString::to_string)),
+        started_at: Some(event.started),
     };
     InstanceAction {
         action: activity.action.to_owned(),

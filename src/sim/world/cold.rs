@@ -120,6 +120,11 @@ impl World {
         let Some(target) = record.target.clone() else { return };
         let Some(server) = self.servers.get(&record.instance) else { return };
         let ran = server.ran_before;
+        self.boots(record.instance);
+        let now = self.now;
+        if let Some(server) = self.servers.get_mut(&record.instance) {
+            server.launched = Some(now);
+        }
         self.turn(record.instance, VmState::Resized, if ran { DomainState::Running } else { DomainState::ShutOff });
         if let Some(server) = self.servers.get_mut(&record.instance).filter(|_| !ran) {
             server.power = Power::Shutdown;

@@ -246,6 +246,12 @@ impl Machine {
         self.has_md_clear() && self.kernel_has_fix() && self.is_updated(Role::Qemu) && self.is_updated(Role::Libvirt)
     }
 
+    /// Whether a guest that begins gets `md-clear`: with a named model only where nova.conf asks for it.
+    pub fn gives_md_clear(&self) -> bool {
+        let asks = !self.nova_conf.contains("cpu_mode = custom") || self.nova_conf.contains("md-clear");
+        self.offers_md_clear() && asks
+    }
+
     /// A duration at its own pace.
     pub(super) fn at_its_pace(&self, usual: Duration) -> Duration {
         usual * self.pace_percent / 100

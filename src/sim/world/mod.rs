@@ -270,6 +270,7 @@ impl World {
     pub fn forget_history(&mut self) {
         self.is_forgetful = true;
         self.changes.clear();
+        self.servers.values_mut().for_each(|server| server.activities = Vec::new());
     }
 
     fn record_change(&mut self, what: impl FnOnce() -> String) {

@@ -135,6 +135,8 @@ pub struct SimServer {
     pub activities: Vec<Activity>,
     /// How many live migrations it was put through; keys the dice.
     pub(super) migrations: u64,
+    /// Whether the guest that runs began with a processor that has `md-clear`. Live migrations leave it as it is.
+    pub has_md_clear: bool,
     /// Whether it was running before a cold migration.
     pub(super) ran_before: bool,
 }

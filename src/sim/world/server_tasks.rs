@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::agenda::{Happening, ServerEnd};
 use super::host::{Message, SimDomain};
-use super::{Caller, Power, Refusal, SimServer, Task, VmState, World, random};
+use super::{Activity, ActivityEvent, Caller, Power, Refusal, SimServer, Task, VmState, World, random};
 use crate::model::{
     DomainState, GroupId, HostName, InstanceId, InstanceStatus, ProjectId, RequestId, Resources, ServiceState, ZoneName,
 };
@@ -146,12 +146,38 @@ impl World {
             created: self.now,
             launched: Some(self.now),
             updated: self.now,
-            activities: Vec::new(),
+            activities: self.creation(id, &wanted.host),
             migrations: 0,
+            has_md_clear: self.hosts.get(&wanted.host).is_some_and(|host| host.machine.gives_md_clear()),
             ran_before: false,
         };
         self.settle(server, &wanted.host, domain);
         id
+    }
+
+    /// What Nova remembers of a server that has always been there.
+    fn creation(&self, id: InstanceId, host: &HostName) -> Vec<Activity> {
+        if self.is_forgetful {
+            return Vec::new();
+        }
+        let request = random::uuid(&mut self.dice("create", &id.to_string(), 0));
+        vec![Activity {
+            action: "create",
+            request: RequestId::new(format!("req-{request}")),
+            user: Caller::Owner.user().to_owned(),
+            project: ProjectId::new("p"),
+            started: self.now,
+            updated: self.now,
+            message: None,
+            events: vec![ActivityEvent {
+                event: "compute__do_build_and_run_instance",
+                started: self.now,
+                finished: self.now,
+                success: true,
+                details: None,
+                host: Some(host.clone()),
+            }],
+        }]
     }
 
     /// Enters `server` everywhere: on its host, in its group, in Placement.
@@ -185,6 +211,9 @@ impl World {
             metadata: BTreeMap::new(),
             locked: false,
         });
+        if let Some(server) = self.servers.get_mut(&id) {
+            server.activities.clear();
+        }
         let request = self.begin_activity(id, "create", Caller::Owner);
         if let Some(server) = self.servers.get_mut(&id) {
             server.vm_state = VmState::Building;
@@ -324,11 +353,23 @@ impl World {
             ServerEnd::Started => "compute_start_instance",
         };
         match end {
-            ServerEnd::Built | ServerEnd::Started => self.turn(id, VmState::Active, DomainState::Running),
+            ServerEnd::Built | ServerEnd::Started => {
+                self.boots(id);
+                self.turn(id, VmState::Active, DomainState::Running);
+            }
             ServerEnd::Stopped => self.turn(id, VmState::Stopped, DomainState::ShutOff),
         }
         if let Some(request) = request {
             self.note_event(id, request, event, Some(&host), Ok(()));
+        }
+    }
+
+    /// Its guest begins anew, with what its host offers by now.
+    pub(super) fn boots(&mut self, id: InstanceId) {
+        let host = self.servers.get(&id).and_then(|server| server.host.as_ref()).and_then(|host| self.hosts.get(host));
+        let offered = host.is_some_and(|host| host.machine.gives_md_clear());
+        if let Some(server) = self.servers.get_mut(&id) {
+            server.has_md_clear = offered;
         }
     }
 

@@ -143,6 +143,7 @@ pub async fn a_cold_migration_waits_to_be_confirmed(bench: &dyn Bench) {
     let unknown = cloud.cold_migrate(id, Some(&HostName::new("nohost"))).await.unwrap_err();
     assert_eq!(unknown.kind, CloudErrorKind::Refused);
     let before = newest(bench, id).await;
+    let launched = cloud.server(id).await.unwrap().launched_at;
     cloud.cold_migrate(id, Some(bench.target())).await.unwrap();
     let reach = |status: InstanceStatus| async move {
         let status = &status;
@@ -154,6 +155,10 @@ pub async fn a_cold_migration_waits_to_be_confirmed(bench: &dyn Bench) {
     };
     let server = reach(InstanceStatus::VerifyResize).await;
     assert_eq!(server.host.as_ref(), Some(bench.target()));
+    assert!(server.launched_at > launched, "a guest that began anew elsewhere was launched there");
+    let told = action(bench, id, "migrate").await;
+    let last = told.events.iter().rfind(|event| event.event.starts_with("compute_")).unwrap();
+    assert_eq!(last.host.as_deref(), Some(bench.target().as_str()), "{told:?}");
     let record = record(bench, id, before, |status| *status == MigrationStatus::Finished).await;
     assert_eq!(record.kind, MigrationKind::Cold);
     assert!(record.status.is_in_progress(), "not over before it is confirmed");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fleetmend::cloud::{CloudErrorKind, MigrationsQuery, PowerState, ServersQuery};
+use fleetmend::cloud::{CloudErrorKind, InstanceActionEvent, MigrationsQuery, PowerState, ServersQuery};
 use fleetmend::model::{HostName, ServiceId, ServiceState, ServiceStatus};
 
 use super::{Bench, Fate, accepted, action, records, service_id, settled, until};
@@ -58,7 +58,24 @@ pub async fn stop_and_start_are_carried_out_and_told(bench: &dyn Bench) {
     assert_eq!(moved.kind, CloudErrorKind::Conflict);
     assert!(moved.message.contains("while it is in vm_state stopped"), "{}", moved.message);
     bench.cloud().start(id).await.unwrap();
-    assert_eq!(reach("ACTIVE").await.power_state, PowerState::Running);
+    let running = reach("ACTIVE").await;
+    assert_eq!(running.power_state, PowerState::Running);
+    assert_eq!(running.launched_at, server.launched_at, "a start launches nothing");
+    let listed = bench.cloud().instance_action_list(id).await.unwrap();
+    let words: Vec<&str> =
+        listed.iter().map(|action| action.action.as_str()).filter(|word| *word != "create").collect();
+    assert_eq!(words, ["start", "stop"], "newest first");
+    let request = &listed[0].request;
+    let event = until(bench, "the end of the start's event", || async move {
+        let shown = bench.cloud().instance_action(id, request).await.unwrap().unwrap();
+        let ended = |event: &InstanceActionEvent| event.event == "compute_start_instance" && event.result.is_some();
+        shown.events.into_iter().find(ended)
+    })
+    .await;
+    assert_eq!(event.host.as_deref(), Some(bench.home().as_str()), "where the guest began");
+    assert!(event.started_at.is_some() && event.result.as_deref() == Some("Success"), "{event:?}");
+    let nobody = fleetmend::model::RequestId::new("req-6d1f0000-0000-4000-8000-000000000000");
+    assert_eq!(bench.cloud().instance_action(id, &nobody).await.unwrap(), None);
 }
 
 pub async fn lists_show_what_is_where(bench: &dyn Bench) {

@@ -3,6 +3,7 @@
 //! A run is cut off after each of its durable appends, as by a kill between two of them, and resumed by a new process;
 //! each time the region must come out as it should, and nobody harmed.
 
+mod cold_boots;
 mod control;
 mod course;
 mod faults;

@@ -9,6 +9,7 @@ mod consoles;
 mod desk;
 mod faults;
 mod hosts;
+mod ledger;
 mod openstack;
 mod postgres;
 mod raw;

@@ -10,7 +10,7 @@ use crate::cloud::openstack::OpenStack;
 use crate::cloud::openstack::failure::printable;
 use crate::cloud::openstack::version::Microversion;
 use crate::cloud::openstack::wire::{maybe_moment, maybe_text};
-use crate::cloud::{CloudResult, InstanceAction, InstanceActionEvent};
+use crate::cloud::{CloudErrorKind, CloudResult, InstanceAction, InstanceActionEvent};
 use crate::model::{InstanceId, RequestId};
 
 /// 2.84: an event's details, which hold the reason of a failure. 2.62: its host. 2.58: the list has pages.
@@ -75,6 +75,32 @@ impl Page for Actions {
     }
 }
 
+/// A server's actions without their events, newest first.
+pub(super) async fn list_only(cloud: &OpenStack, server: InstanceId) -> CloudResult<Vec<InstanceAction>> {
+    let operation = format!("list the actions on instance {server}");
+    let version = cloud.nova.version(&operation, ACTIONS)?;
+    let id = server.to_string();
+    let path = ["servers", id.as_str(), "os-instance-actions"];
+    let list = Paged { operation: &operation, path: &path, query: &[], version };
+    Ok(paging::collect::<Actions>(cloud, &list).await?.into_iter().map(action).collect())
+}
+
+/// One action with its events.
+pub(super) async fn show(
+    cloud: &OpenStack,
+    server: InstanceId,
+    request: &RequestId,
+) -> CloudResult<Option<InstanceAction>> {
+    let operation = format!("show action {request} on instance {server}");
+    let version = cloud.nova.version(&operation, ACTIONS)?;
+    let path = ["servers", &server.to_string(), "os-instance-actions", request.as_str()];
+    let call = cloud.nova.get(operation.as_str(), &path, &[], version);
+    match cloud.session.send(call).await {
+        Err(error) if error.kind == CloudErrorKind::NotFound => Ok(None),
+        answer => Ok(Some(action(answer?.json::<OneAction>()?.action))),
+    }
+}
+
 /// A server's actions with their events, newest first.
 pub(super) async fn list(cloud: &OpenStack, server: InstanceId) -> CloudResult<Vec<InstanceAction>> {
     let operation = format!("list the actions on instance {server}");
@@ -113,6 +139,7 @@ fn event(wire: WireEvent) -> InstanceActionEvent {
         event: wire.event,
         result: wire.result,
         host: wire.host,
+        started_at: wire.start_time,
     }
 }
 

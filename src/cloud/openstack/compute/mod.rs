@@ -18,7 +18,7 @@ use crate::cloud::{
     Accepted, Aggregate, CloudResult, Compute, ComputeService, Hypervisor, InstanceAction, Migration,
     MigrationProgress, MigrationsQuery, Server, ServerGroup, ServersQuery,
 };
-use crate::model::{HostName, InstanceId, ServiceId};
+use crate::model::{HostName, InstanceId, RequestId, ServiceId};
 
 /// What every call can use.
 const BASE: Microversion = super::NOVA_NEEDED;
@@ -151,5 +151,13 @@ impl Compute for OpenStack {
 
     async fn instance_actions(&self, server: InstanceId) -> CloudResult<Vec<InstanceAction>> {
         actions::list(self, server).await
+    }
+
+    async fn instance_action_list(&self, server: InstanceId) -> CloudResult<Vec<InstanceAction>> {
+        actions::list_only(self, server).await
+    }
+
+    async fn instance_action(&self, server: InstanceId, request: &RequestId) -> CloudResult<Option<InstanceAction>> {
+        actions::show(self, server, request).await
     }
 }

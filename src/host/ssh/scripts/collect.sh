@@ -1,7 +1,7 @@
 # Everything that fleetmend wants to know of a host, in one round trip; `host::facts` says what each section holds.
 # Arguments: PACKAGES (a list) OPTIONS (a list of SECTION/OPTION patterns of nova.conf that may leave the host)
-# KERNEL_FILES (a list).
-packages=$1 options=$2 kernel_paths=$3
+# KERNEL_FILES (a list) GUEST_FLAGS (a list of features of guests' processors).
+packages=$1 options=$2 kernel_paths=$3 guest_flags=${4-}
 
 os_release() {
   for os_path in /etc/os-release /usr/lib/os-release; do
@@ -149,6 +149,40 @@ nova_configuration() { # frames, not a body: one for each file
   done
 }
 
+# Seconds for which the process of a domain runs; `-` where that cannot be told.
+guest_age() { # NAME
+  for guest_pid_file in "/run/libvirt/qemu/$1.pid" "/var/run/libvirt/qemu/$1.pid"; do
+    [ -r "$guest_pid_file" ] || continue
+    guest_age=$(within 5 ps -o etimes= -p "$(cat "$guest_pid_file")" 2>/dev/null | tr -d ' ') || continue
+    case $guest_age in
+      '' | *[!0-9]*) continue ;;
+      *) printf '%s\n' "$guest_age"; return ;;
+    esac
+  done
+  echo -
+}
+
+# The live processor of each domain that runs: what is defined for its next start says nothing of it. Of features only
+# those that somebody asks for.
+guests() {
+  [ -n "$guest_flags" ] || return 127
+  guest_ids=$(domain_ids) || return
+  for guest_id in $guest_ids; do
+    guest_xml=$(within 20 $virsh dumpxml "$guest_id" 2>/dev/null) || { printf '! %s\n' "$guest_id"; continue; }
+    guest_name=$(printf '%s\n' "$guest_xml" | sed -n 's/^ *<name>\([A-Za-z0-9_.-]*\)<\/name>$/\1/p' | head -n 1)
+    printf '= %s %s\n' "$guest_id" "$(guest_age "$guest_name")"
+    printf '%s\n' "$guest_xml" | flags=$guest_flags awk '
+      BEGIN { n = split(ENVIRON["flags"], list, "\n") }
+      /^  <cpu[ >\/]/ { inside = 1 }
+      inside && /<feature / {
+        for (i = 1; i <= n; i++) if (index($0, "name=\047" list[i] "\047") || index($0, "name=\"" list[i] "\"")) print
+        next
+      }
+      inside && /<(cpu|\/cpu|model)[ >\/]/ { print }
+      /^  <\/cpu>/ || /^  <cpu[^>]*\/>/ { inside = 0 }'
+  done
+}
+
 numa_cells() {
   [ -d /sys/devices/system/node/node0 ] || return 127
   for node in $(ls /sys/devices/system/node | sed -n 's/^node\([0-9][0-9]*\)$/\1/p'); do
@@ -189,6 +223,7 @@ main() {
   part kernel-log kernel_log
   part domain-capabilities domain_capabilities
   part domains domains
+  part guests guests
   nova_configuration
   part compute-unit compute_state
 }
