@@ -18,6 +18,7 @@ mod movable;
 mod moves;
 mod packages;
 mod poll;
+mod probe_instance;
 mod quiet;
 mod reboot;
 mod records;

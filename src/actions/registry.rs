@@ -9,6 +9,7 @@ use super::fence::{Fence, Unfence};
 use super::identity::Identify;
 use super::moves::Move;
 use super::packages::{Stage, UpdatePackages};
+use super::probe_instance::Probing;
 use super::reboot::Reboot;
 use super::resolve::Resolve;
 use super::service::{Disable, Enable, Quarantine};
@@ -32,6 +33,7 @@ pub fn for_step(kind: StepKind) -> &'static dyn Action {
         StepKind::Evidence => &Evidence,
         StepKind::Enable => &Enable,
         StepKind::Settle => &Settle,
+        StepKind::Probe => &Probing,
         StepKind::ColdBoot => &ColdBoot,
         StepKind::Unfence => &Unfence,
         StepKind::Quarantine => &Quarantine,

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 pub use error::{CloudError, CloudErrorKind};
 pub use types::{
     Accepted, Aggregate, Allocation, ComputeService, Hypervisor, InstanceAction, InstanceActionEvent, Migration,
-    MigrationKind, MigrationProgress, MigrationStatus, MigrationsQuery, PowerState, Provider, Server, ServerGroup,
-    ServersQuery,
+    MigrationKind, MigrationProgress, MigrationStatus, MigrationsQuery, NewServer, PowerState, Provider, Server,
+    ServerGroup, ServersQuery,
 };
 
 use crate::model::{HostName, InstanceId, RequestId, ServiceId};
@@ -88,6 +88,16 @@ pub trait Compute: Send + Sync {
     async fn stop(&self, server: InstanceId) -> CloudResult<Accepted>;
     /// Starts a server.
     async fn start(&self, server: InstanceId) -> CloudResult<Accepted>;
+    /// Makes a server. Not repeated by the adapter after it may have arrived.
+    async fn create_server(&self, server: &NewServer) -> CloudResult<Accepted> {
+        let what = format!("make instance {}", server.name);
+        Err(CloudError::new(CloudErrorKind::Unsupported, what, "instances cannot be made here"))
+    }
+    /// Deletes a server; idempotent.
+    async fn delete_server(&self, server: InstanceId) -> CloudResult<Accepted> {
+        let what = format!("delete instance {server}");
+        Err(CloudError::new(CloudErrorKind::Unsupported, what, "instances cannot be deleted here"))
+    }
     /// A server's actions with their events, newest first.
     async fn instance_actions(&self, server: InstanceId) -> CloudResult<Vec<InstanceAction>>;
     /// A server's actions without their events, newest first: one request, whatever was done to it.

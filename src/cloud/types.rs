@@ -64,6 +64,8 @@ pub struct ServersQuery {
     pub host: Option<HostName>,
     /// Only those changed since; deleted ones are shown too.
     pub changes_since: Option<Timestamp>,
+    /// Only those of exactly this name.
+    pub name: Option<String>,
 }
 
 /// A server, as Nova shows it to an admin.
@@ -113,6 +115,23 @@ pub struct Server {
     pub updated: Option<Timestamp>,
     /// 0 to 100 while migrating.
     pub progress: Option<u8>,
+}
+
+/// A server that is to be made on one host, without a volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewServer {
+    /// Name.
+    pub name: String,
+    /// Id of its flavor.
+    pub flavor: String,
+    /// Id of its image.
+    pub image: String,
+    /// Id of a network; without one it has none.
+    pub network: Option<String>,
+    /// Where; the scheduler checks it (2.74).
+    pub host: HostName,
+    /// Metadata.
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// `OS-EXT-STS:power_state`. Source: `nova/compute/power_state.py`.

@@ -84,6 +84,8 @@ mod tests {
         let mut policy = Policy { priority: vec![Place::Rack("r1".to_owned())], ..Policy::default() };
         policy.hosts.spare.insert("a".into());
         policy.cold_boots.at_once = 7;
+        let probe = serde_json::json!({"flavor": "f", "image": "i"});
+        policy.probe_instance = Some(serde_json::from_value(probe).unwrap());
         let policy = serde_json::to_value(policy).unwrap();
         let schema = schema(SchemaKind::Policy);
         assert_eq!(keys(&schema["properties"]), keys(&policy));

@@ -87,7 +87,7 @@ pub(super) async fn confirm(cloud: &dyn Cloud, seen: &Seen, first: Vec<Doubt>) -
         for provider in providers.get(host).into_iter().flatten() {
             allocations.extend(cloud.allocations(&provider.id).await?);
         }
-        let here = ServersQuery { host: Some(host.clone()), changes_since: None };
+        let here = ServersQuery { host: Some(host.clone()), ..ServersQuery::default() };
         let servers = cloud.servers(&here).await?;
         let under_way = MigrationsQuery { host: Some(host.clone()), in_progress: true, instance: None };
         let moving = moving(&cloud.migrations(&under_way).await?);

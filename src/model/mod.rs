@@ -34,6 +34,7 @@ pub use pace::{Estimate, Patience};
 pub use policy::{
     Canary, ColdBootRules, Consent, Drift, FailureBudget, Headroom, HeadroomZone, HostRules, InstanceHandling,
     InstanceRules, KeepUp, Limit, Limits, NewInstances, NovaConfHandling, Objective, Place, Policy, PolicyKind, Prefer,
+    ProbeInstance,
 };
 pub use region::{
     Gap, GapKind, Group, GroupPolicy, GroupRules, Host, HostIdentity, Instance, Region, RegionKind, Service,

@@ -6,11 +6,13 @@ mod cold_boots;
 mod hosts;
 mod instances;
 mod limits;
+mod probe;
 
 pub use cold_boots::{ColdBootRules, Consent};
 pub use hosts::{Headroom, HeadroomZone, HostRules, Place};
 pub use instances::{InstanceHandling, InstanceRules, NovaConfHandling};
 pub use limits::{KeepUp, Limit, Limits};
+pub use probe::ProbeInstance;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -64,6 +66,9 @@ pub struct Policy {
     /// How instances are cold-booted once their hosts are done.
     #[serde(skip_serializing_if = "ColdBootRules::is_default")]
     pub cold_boots: ColdBootRules,
+    /// A tiny instance that is booted onto each host before it is a target; none by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe_instance: Option<ProbeInstance>,
     /// How long things take, until journals know better.
     pub estimate: Estimate,
     /// How long things may take before they count as failed.
@@ -89,6 +94,7 @@ impl Default for Policy {
             instances: InstanceRules::default(),
             nova_conf: NovaConfHandling::Leave,
             cold_boots: ColdBootRules::default(),
+            probe_instance: None,
             estimate: Estimate::default(),
             patience: Patience::default(),
         }

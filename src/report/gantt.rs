@@ -219,7 +219,9 @@ fn phase_of(step: &StepLine) -> Option<(&'static str, &'static str)> {
         StepKind::Identify | StepKind::Disable | StepKind::Resolve | StepKind::Move => ("drain", "drain"),
         StepKind::Fence | StepKind::Update | StepKind::Configure | StepKind::VerifyConfig => ("update", "update"),
         StepKind::Reboot | StepKind::ColdBoot => ("reboot", "reboot"),
-        StepKind::Return | StepKind::Evidence | StepKind::Enable | StepKind::Settle => ("verify", "prove and settle"),
+        StepKind::Return | StepKind::Evidence | StepKind::Enable | StepKind::Settle | StepKind::Probe => {
+            ("verify", "prove and settle")
+        }
         // Downloads run beside the drain; aftercare is no phase.
         StepKind::Stage | StepKind::Unfence | StepKind::Quarantine => return None,
     })

@@ -85,6 +85,7 @@ pub fn kind_words(kind: StepKind) -> &'static str {
         StepKind::Evidence => "collect evidence",
         StepKind::Enable => "put back into service",
         StepKind::Settle => "let the scheduler see it",
+        StepKind::Probe => "boot a probe instance",
         StepKind::ColdBoot => "stop and start",
         StepKind::Unfence => "start nova-compute",
         StepKind::Quarantine => "write why it is quarantined",
@@ -247,6 +248,7 @@ pub fn intent_words(intent: &Intent) -> String {
             let until = until.map(|at| format!(" until {at:.0}")).unwrap_or_default();
             format!("waiting for {what}{until}")
         }
+        Intent::ProbeInstance { name } => format!("booting {name}, to be deleted"),
         Intent::ColdBoot { .. } => "stopping and starting it".to_owned(),
         Intent::Mark { why } => format!("writing the reason: {why}"),
     }

@@ -268,6 +268,11 @@ pub enum Intent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<RequestId>,
     },
+    /// A tiny instance of this name is made and deleted.
+    ProbeInstance {
+        /// Its name, which only this step of this run has.
+        name: String,
+    },
     /// The `disabled_reason` of a quarantined host is written.
     Mark {
         /// What it says after the mark.

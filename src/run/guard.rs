@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::step::Ports;
 use crate::cloud::{
     Accepted, Aggregate, Allocation, ApiCost, Cloud, CloudError, CloudErrorKind, CloudResult, Compute, ComputeService,
-    Hypervisor, InstanceAction, Migration, MigrationProgress, MigrationsQuery, Placement, Provider, Server,
+    Hypervisor, InstanceAction, Migration, MigrationProgress, MigrationsQuery, NewServer, Placement, Provider, Server,
     ServerGroup, ServersQuery,
 };
 use crate::host::{
@@ -139,6 +139,14 @@ impl Compute for GuardedCloud {
 
     async fn start(&self, server: InstanceId) -> CloudResult<Accepted> {
         self.change("start an instance", self.inner.start(server)).await
+    }
+
+    async fn create_server(&self, server: &NewServer) -> CloudResult<Accepted> {
+        self.change("make an instance", self.inner.create_server(server)).await
+    }
+
+    async fn delete_server(&self, server: InstanceId) -> CloudResult<Accepted> {
+        self.change("delete an instance", self.inner.delete_server(server)).await
     }
 
     async fn instance_actions(&self, server: InstanceId) -> CloudResult<Vec<InstanceAction>> {

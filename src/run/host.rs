@@ -275,6 +275,11 @@ impl HostState {
         self.disturbances
     }
 
+    /// Adds the probe of a host that is back in service.
+    pub(super) fn add_probe(&mut self, host: &HostName) {
+        self.add_step(host, StepKind::Probe, Vec::new());
+    }
+
     /// Adds a further step of that kind; the second is called `kind/2`.
     fn add_step(&mut self, host: &HostName, kind: StepKind, needs: Vec<StepId>) -> StepId {
         let count = self.steps.values().filter(|state| state.step.kind == kind).count();
@@ -333,6 +338,7 @@ impl HostState {
             | StepKind::Evidence
             | StepKind::Enable
             | StepKind::Settle
+            | StepKind::Probe
             | StepKind::ColdBoot
             | StepKind::Quarantine => {}
         }

@@ -190,6 +190,7 @@ impl StepTask {
             | StepKind::Evidence
             | StepKind::Enable
             | StepKind::Settle
+            | StepKind::Probe
             | StepKind::Unfence
             | StepKind::Quarantine => {
                 Some(StepOutput::Done { note: "to be seen after the steps before it".to_owned() })
@@ -219,6 +220,7 @@ impl StepTask {
             | Intent::Job { .. }
             | Intent::Fence { .. }
             | Intent::ColdBoot { .. }
+            | Intent::ProbeInstance { .. }
             | Intent::Await { .. }
             | Intent::Mark { .. } => StepOutput::Done { note: "dry run".to_owned() },
         }

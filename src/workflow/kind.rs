@@ -56,6 +56,8 @@ kinds! {
     Enable = "enable",
     /// The scheduler had time to see the host as it is.
     Settle = "settle",
+    /// A tiny instance is booted onto it, seen running, and deleted; only where the policy has one.
+    Probe = "probe",
     /// Of an instance that stands in the place of a host: it is stopped, started, and its processor looked at.
     ColdBoot = "cold-boot",
     /// Aftercare of a failed host: the fence comes down, so that owners can use what stays.

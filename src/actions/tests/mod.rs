@@ -5,6 +5,7 @@ mod harness;
 mod host;
 mod moves;
 mod ports;
+mod probe_instance;
 mod reboot;
 mod region;
 mod resolve;

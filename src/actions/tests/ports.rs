@@ -8,7 +8,7 @@ use crate::actions::{Progress, ProgressSink};
 use crate::clock::Clock;
 use crate::cloud::{
     Accepted, Aggregate, Allocation, ApiCost, Cloud, CloudErrorKind, CloudResult, Compute, ComputeService, Hypervisor,
-    InstanceAction, Migration, MigrationProgress, MigrationsQuery, Placement, Provider, Server, ServerGroup,
+    InstanceAction, Migration, MigrationProgress, MigrationsQuery, NewServer, Placement, Provider, Server, ServerGroup,
     ServersQuery,
 };
 use crate::host::facts::{STATUS_NOT_THERE, section};
@@ -117,7 +117,9 @@ impl Compute for Lab {
 
     async fn servers(&self, query: &ServersQuery) -> CloudResult<Vec<Server>> {
         self.cloud("servers", None, |s| {
-            Ok(s.servers.values().filter(|one| query.host.is_none() || one.host == query.host).cloned().collect())
+            let is_there = |one: &&Server| query.host.is_none() || one.host == query.host;
+            let is_named = |one: &&Server| query.name.as_ref().is_none_or(|name| one.name == *name);
+            Ok(s.servers.values().filter(is_there).filter(is_named).cloned().collect())
         })
     }
 
@@ -190,6 +192,22 @@ impl Compute for Lab {
 
     async fn start(&self, server: InstanceId) -> CloudResult<Accepted> {
         self.cloud("start", Some(format!("start {server}")), |s| s.power(server, true))
+    }
+
+    async fn create_server(&self, server: &NewServer) -> CloudResult<Accepted> {
+        self.cloud("create_server", Some(format!("create {}", server.name)), |s| {
+            s.create(server);
+            Ok(accepted("req-create"))
+        })
+    }
+
+    async fn delete_server(&self, server: InstanceId) -> CloudResult<Accepted> {
+        self.cloud("delete_server", Some(format!("delete {server}")), |s| {
+            s.later(2, move |s| {
+                s.servers.remove(&server);
+            });
+            Ok(accepted("req-delete"))
+        })
     }
 
     async fn instance_actions(&self, server: InstanceId) -> CloudResult<Vec<InstanceAction>> {

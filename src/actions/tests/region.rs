@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::actions::Progress;
 use crate::cloud::{
     Accepted, Allocation, CloudError, CloudErrorKind, CloudResult, ComputeService, InstanceAction, InstanceActionEvent,
-    Migration, MigrationKind, MigrationStatus, PowerState, Server, ServerGroup,
+    Migration, MigrationKind, MigrationStatus, NewServer, PowerState, Server, ServerGroup,
 };
 use crate::host::{HostErrorKind, JobStatus};
 use crate::model::{
@@ -74,6 +74,8 @@ pub struct State {
     pub migrations: Vec<Migration>,
     pub actions: BTreeMap<InstanceId, Vec<InstanceAction>>,
     pub script: Script,
+    /// So many servers that are made fail.
+    pub creations_fail: u32,
     /// So many starts fail.
     pub starts_fail: u32,
     /// Domains on the host beside those of its servers.
@@ -188,6 +190,7 @@ impl State {
             migrations: Vec::new(),
             actions: BTreeMap::new(),
             script: Script::Arrives(4),
+            creations_fail: 0,
             starts_fail: 0,
             stray_domains: Vec::new(),
             domain_states: BTreeMap::new(),
@@ -294,6 +297,23 @@ impl State {
         if at.is_some() {
             server.host = at;
         }
+    }
+
+    /// Begins to make a server: it runs after three seconds, or fails where the script says so.
+    pub fn create(&mut self, wanted: &NewServer) {
+        let number = 900 + self.servers.len() as u128;
+        let mut made = server(number, InstanceStatus::Build);
+        made.name.clone_from(&wanted.name);
+        made.host = None;
+        self.servers.insert(made.id, made);
+        let (host, fails) = (wanted.host.clone(), self.creations_fail > 0);
+        self.creations_fail -= u32::from(fails);
+        self.later(3, move |s| {
+            let Some(made) = s.servers.get_mut(&id(number)) else { return };
+            made.status = if fails { InstanceStatus::Error } else { InstanceStatus::Active };
+            made.host = (!fails).then_some(host);
+            made.fault = fails.then(|| "No valid host was found.".to_owned());
+        });
     }
 
     /// Begins to stop or start a server as Nova does: the task shows at once, the rest seconds later.

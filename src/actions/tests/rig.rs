@@ -112,6 +112,14 @@ impl Rig {
         rig
     }
 
+    /// A host in service whose policy has a probe instance.
+    pub fn to_be_probed() -> Self {
+        let mut rig = Self::new();
+        let probe = json!({"flavor": "f", "image": "i"});
+        rig.rollout.policy.probe_instance = Some(serde_json::from_value(probe).expect("a probe instance"));
+        rig
+    }
+
     /// A running instance 1 in the place of a host, whose owner consents.
     pub fn to_be_booted() -> Self {
         let mut rig = Self::with_instance();

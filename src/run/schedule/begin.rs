@@ -118,8 +118,10 @@ impl View<'_> {
         match self.state.status() {
             RunStatus::Paused(_, reason) => {
                 // A host that was rebooted is brought back: that returns capacity and changes nothing else.
-                let gives_back =
-                    matches!(kind, StepKind::Return | StepKind::Evidence | StepKind::Enable | StepKind::Settle);
+                let gives_back = matches!(
+                    kind,
+                    StepKind::Return | StepKind::Evidence | StepKind::Enable | StepKind::Settle | StepKind::Probe
+                );
                 if !is_owed && !gives_back {
                     return Err(Wait::Paused(reason.clone()));
                 }

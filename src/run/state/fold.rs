@@ -229,8 +229,10 @@ impl RunState {
                 Some(format!("{host} has {count} instances that the plan does not know (drift.new_instances)"));
         }
         let state = self.host_mut(&host)?;
-        let ends = |step: &StepState| matches!(step.step.kind, StepKind::Settle | StepKind::ColdBoot);
-        if state.steps.get(id).is_some_and(ends) {
+        let kind = state.steps.get(id).map(|step| step.step.kind);
+        if kind == Some(StepKind::Settle) && rollout.policy.probe_instance.is_some() {
+            state.add_probe(&host);
+        } else if matches!(kind, Some(StepKind::Settle | StepKind::Probe | StepKind::ColdBoot)) {
             state.phase = HostPhase::Done;
             state.since = now;
             // Nothing decides by the steps of a host that is done; a long run keeps its memory flat.

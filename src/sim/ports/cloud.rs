@@ -11,7 +11,7 @@ use super::SimRegion;
 use crate::cloud::{
     Accepted, Aggregate, Allocation, ApiCost, Cloud, CloudError, CloudErrorKind, CloudResult, Compute, ComputeService,
     Hypervisor, InstanceAction, InstanceActionEvent, Migration, MigrationKind, MigrationProgress, MigrationStatus,
-    MigrationsQuery, Placement, PowerState, Provider, Server, ServerGroup, ServersQuery,
+    MigrationsQuery, NewServer, Placement, PowerState, Provider, Server, ServerGroup, ServersQuery,
 };
 use crate::model::{Flavor, GroupId, HostName, InstanceId, RequestId, Service, ServiceId, ServiceStatus};
 use crate::sim::faults::ApiFault;
@@ -250,6 +250,7 @@ impl Compute for SimCloud {
                     .all_servers()
                     .filter(|server| since.map_or(!server.is_deleted(), |since| server.updated >= since))
                     .filter(|server| host.is_none() || server.host == *host)
+                    .filter(|server| query.name.as_ref().is_none_or(|name| server.name == *name))
                     .map(server)
                     .collect(),
             }
@@ -325,6 +326,16 @@ impl Compute for SimCloud {
     async fn start(&self, server: InstanceId) -> CloudResult<Accepted> {
         let start = |world: &mut World| world.start(server, Caller::Operator);
         self.ask(Repeat::Unsafe, "start", &server.to_string(), start).await
+    }
+
+    async fn create_server(&self, server: &NewServer) -> CloudResult<Accepted> {
+        let create = |world: &mut World| world.create(&server.host, &server.name, &server.metadata);
+        self.ask(Repeat::Unsafe, "create", &server.name, create).await
+    }
+
+    async fn delete_server(&self, server: InstanceId) -> CloudResult<Accepted> {
+        let delete = |world: &mut World| world.delete(server, Caller::Operator);
+        self.ask(Repeat::Safe, "delete", &server.to_string(), delete).await
     }
 
     async fn instance_actions(&self, server: InstanceId) -> CloudResult<Vec<InstanceAction>> {

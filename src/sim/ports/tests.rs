@@ -127,7 +127,9 @@ async fn the_shell_refuses_what_the_real_scripts_refuse() {
     let unfenced = refused(reboot_order(&name, &identity, &boot)).await;
     assert_eq!(unfenced, HostErrorKind::NotQuiet, "nova-compute runs");
     shell.fence(&FenceOrder { host: name.clone(), identity: identity.clone(), up: true }).await.unwrap();
-    assert!(!cloud.servers(&ServersQuery { host: Some(name.clone()), changes_since: None }).await.unwrap().is_empty());
+    assert!(
+        !cloud.servers(&ServersQuery { host: Some(name.clone()), ..ServersQuery::default() }).await.unwrap().is_empty()
+    );
     let live = refused(reboot_order(&name, &identity, &boot)).await;
     assert_eq!(live, HostErrorKind::NotQuiet, "guests run");
     let empty = host(4);

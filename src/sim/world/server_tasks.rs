@@ -9,7 +9,8 @@ use super::agenda::{Happening, ServerEnd};
 use super::host::{Message, SimDomain};
 use super::{Activity, ActivityEvent, Caller, Power, Refusal, SimServer, Task, VmState, World, random};
 use crate::model::{
-    DomainState, GroupId, HostName, InstanceId, InstanceStatus, ProjectId, RequestId, Resources, ServiceState, ZoneName,
+    DomainState, GroupId, HostName, InstanceId, InstanceStatus, ProjectId, RequestId, Resources, ServiceState,
+    ServiceStatus, ZoneName,
 };
 
 /// A server to put into a region.
@@ -227,6 +228,30 @@ impl World {
         let takes = self.timing.build.draw(&mut self.dice("build", &id.to_string(), 0));
         self.plan(takes, Happening::ServerDone { server: id, end: ServerEnd::Built, request: Some(request) });
         id
+    }
+
+    /// `POST /servers` onto one host. One that is out of service is no valid host: that shows later, on the server.
+    pub fn create(
+        &mut self,
+        host: &HostName,
+        name: &str,
+        metadata: &BTreeMap<String, String>,
+    ) -> Result<RequestId, Refusal> {
+        let Some(found) = self.hosts.get(host) else {
+            return Err(Refusal::bad_request(format!("Compute host {host} could not be found.")));
+        };
+        let takes = found.service.status == ServiceStatus::Enabled && self.service_state(found) == ServiceState::Up;
+        let id = self.create_on(host, Resources::basic(1, 64, 1));
+        let Some(server) = self.servers.get_mut(&id) else { return Err(Refusal::not_found("gone")) };
+        name.clone_into(&mut server.name);
+        server.metadata.clone_from(metadata);
+        let request = server.activities.last().map(|activity| activity.request.clone());
+        if !takes {
+            server.vm_state = VmState::Error;
+            server.task = None;
+            server.fault = Some("No valid host was found.".to_owned());
+        }
+        Ok(request.unwrap_or_else(|| self.next_request()))
     }
 
     /// `os-stop`.

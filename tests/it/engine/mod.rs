@@ -10,5 +10,6 @@ mod faults;
 mod fence;
 mod fuse;
 mod lease;
+mod probe;
 mod simulation;
 mod stage;

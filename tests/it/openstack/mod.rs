@@ -194,7 +194,7 @@ async fn a_list_whose_marker_was_deleted_is_begun_anew() {
     let gone = say(400, &json!({"badRequest": {"code": 400, "message": "marker [1] not found"}}));
     script.on(&format!("{list}&marker={}", instance(1)), [gone]);
     script.on(&format!("{list}&marker={}", instance(2)), [ok(&json!({"servers": [server(3)]}))]);
-    let query = ServersQuery { host: Some(HostName::new("compute-1")), changes_since: None };
+    let query = ServersQuery { host: Some(HostName::new("compute-1")), ..ServersQuery::default() };
     let ids: Vec<_> = cloud.servers(&query).await.unwrap().iter().map(|server| server.id).collect();
     assert_eq!(ids, [instance(2), instance(3)]);
 }

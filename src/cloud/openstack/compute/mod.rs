@@ -16,7 +16,7 @@ use super::session::Call;
 use super::version::Microversion;
 use crate::cloud::{
     Accepted, Aggregate, CloudResult, Compute, ComputeService, Hypervisor, InstanceAction, Migration,
-    MigrationProgress, MigrationsQuery, Server, ServerGroup, ServersQuery,
+    MigrationProgress, MigrationsQuery, NewServer, Server, ServerGroup, ServersQuery,
 };
 use crate::model::{HostName, InstanceId, RequestId, ServiceId};
 
@@ -29,6 +29,9 @@ const LIVE_MIGRATE: &[Microversion] = &[BASE];
 
 /// 2.56: a cold migration may name its host.
 const COLD_MIGRATE_TO: &[Microversion] = &[Microversion(2, 56)];
+
+/// 2.74: a server may be asked for on a host, which the scheduler checks.
+const CREATE_ON: &[Microversion] = &[Microversion(2, 74)];
 
 /// 2.65: also a live migration that is still queued can be aborted.
 const ABORT: &[Microversion] = &[Microversion(2, 65), BASE];
@@ -147,6 +150,24 @@ impl Compute for OpenStack {
 
     async fn start(&self, server: InstanceId) -> CloudResult<Accepted> {
         self.act("start", server, json!({"os-start": null}), &[BASE]).await
+    }
+
+    async fn create_server(&self, server: &NewServer) -> CloudResult<Accepted> {
+        let operation = format!("make instance {}", server.name);
+        let version = self.nova.version(&operation, CREATE_ON)?;
+        let networks = server.network.as_ref().map_or(json!("none"), |network| json!([{"uuid": network}]));
+        let body = json!({"server": {
+            "name": server.name, "flavorRef": server.flavor, "imageRef": server.image, "networks": networks,
+            "host": server.host.as_str(), "metadata": server.metadata,
+        }});
+        self.change(self.nova.change(operation, Method::POST, &["servers"], Some(body), version)).await
+    }
+
+    async fn delete_server(&self, server: InstanceId) -> CloudResult<Accepted> {
+        let operation = format!("delete instance {server}");
+        let path = ["servers", &server.to_string()];
+        let call = self.nova.change(operation, Method::DELETE, &path, None, BASE);
+        self.change(Call { repeat: Repeat::Always, ..call }).await
     }
 
     async fn instance_actions(&self, server: InstanceId) -> CloudResult<Vec<InstanceAction>> {

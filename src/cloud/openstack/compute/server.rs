@@ -136,6 +136,9 @@ pub(super) async fn list(cloud: &OpenStack, query: &ServersQuery) -> CloudResult
     let since = query.changes_since.map(|since| since.to_string());
     let mut parameters = vec![("all_tenants", "1")];
     parameters.extend(query.host.as_ref().map(|host| ("host", host.as_str())));
+    // Nova takes it for a regular expression; names of ours have no character that means something there.
+    let name = query.name.as_ref().map(|name| format!("^{name}$"));
+    parameters.extend(name.as_deref().map(|name| ("name", name)));
     parameters.extend(since.as_deref().map(|since| ("changes-since", since)));
     let list = Paged {
         operation: &operation,

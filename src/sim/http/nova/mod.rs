@@ -34,6 +34,7 @@ pub(super) fn route(ask: &Ask) -> Option<Route> {
         ("GET", ["os-aggregates"]) => ("aggregates", lists::aggregates),
         ("GET", ["os-server-groups"]) => ("server_groups", lists::groups),
         ("GET", ["servers", "detail"]) => ("servers", servers::list),
+        ("POST", ["servers"]) => ("create", servers::create),
         ("GET", ["servers", _]) => ("server", servers::show),
         ("DELETE", ["servers", _]) => ("delete", servers::delete),
         ("POST", ["servers", _, "action"]) => return act(ask),

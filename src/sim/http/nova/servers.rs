@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha224};
 
 use super::{accepted, one_page};
-use crate::model::{InstanceId, ServiceState};
+use crate::model::{HostName, InstanceId, ServiceState};
 use crate::sim::http::access::Role;
 use crate::sim::http::answer::{Answer, Answered, Ask, short_stamp, stamp};
 use crate::sim::world::{Refusal, SimServer, Task, World};
@@ -123,11 +123,14 @@ pub(super) fn list(world: &mut World, ask: &Ask) -> Answered {
         })?),
     };
     let host = ask.parameter("host");
+    // A regular expression; clients of ours anchor plain text.
+    let name = ask.parameter("name").map(|name| name.trim_start_matches('^').trim_end_matches('$').to_owned());
     let mut servers: Vec<&SimServer> = world
         .all_servers()
         // Without `all_tenants` even an admin sees only its own project's servers, of which there are none.
         .filter(|server| may_see(ask, server) && (everywhere || ask.role != Role::Admin))
         .filter(|server| since.map_or(!server.is_deleted(), |since| server.updated >= since))
+        .filter(|server| name.as_ref().is_none_or(|name| server.name == *name))
         .filter(|server| host.is_none_or(|host| server.host.as_ref().is_some_and(|name| name.as_str() == host)))
         .collect();
     servers.sort_by_key(|server| std::cmp::Reverse((server.created, server.number)));
@@ -144,6 +147,20 @@ pub(super) fn list(world: &mut World, ask: &Ask) -> Answered {
 pub(super) fn show(world: &mut World, ask: &Ask) -> Answered {
     let id = visible(world, ask)?;
     Ok(Answer::ok(json!({"server": server(world, ask, world.server(id)?, View::Show)})))
+}
+
+/// Only onto a host that is named (2.74).
+pub(super) fn create(world: &mut World, ask: &Ask) -> Answered {
+    let wanted = &ask.body["server"];
+    let (Some(name), Some(host)) = (wanted["name"].as_str(), wanted["host"].as_str()) else {
+        return Err(Refusal::bad_request("Invalid input for field/attribute server."));
+    };
+    let metadata = wanted["metadata"].as_object().into_iter().flatten();
+    let metadata = metadata.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect();
+    let request = world.create(&HostName::new(host), name, &metadata)?;
+    let made = world.find_server(name).map(|server| server.id);
+    let body = json!({"server": {"id": made, "links": [], "OS-DCF:diskConfig": "MANUAL", "adminPass": ""}});
+    Ok(Answer { body: Some(body), ..Answer::accepted(StatusCode::ACCEPTED, request) })
 }
 
 pub(super) fn delete(world: &mut World, ask: &Ask) -> Answered {
