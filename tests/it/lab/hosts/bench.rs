@@ -33,7 +33,11 @@ pub const KERNEL_FILES: [&str; 2] = ["/proc/sys/kernel/ostype", "/sys/kernel/now
 
 fn inquiry() -> Inquiry {
     let file = |path: &str| KernelFile::try_from(path.to_owned()).unwrap();
-    Inquiry { packages: PACKAGES.map(str::to_owned).into(), kernel_files: KERNEL_FILES.map(file).into() }
+    Inquiry {
+        packages: PACKAGES.map(str::to_owned).into(),
+        kernel_files: KERNEL_FILES.map(file).into(),
+        ..Inquiry::default()
+    }
 }
 
 /// How long a host may take for a reboot or a job before a test gives up on it.
