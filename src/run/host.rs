@@ -48,6 +48,8 @@ pub struct HostState {
     rounds: u32,
     /// How often it was found not quiet.
     disturbances: u32,
+    /// Of an instance that is tried again: what is on record of its cold boot. It may have been stopped by us.
+    owed: Option<(Intent, Option<Timestamp>)>,
 }
 
 /// A step within a run.
@@ -152,6 +154,7 @@ impl HostState {
             memory: HostMemory::default(),
             rounds: 0,
             disturbances: 0,
+            owed: None,
         }
     }
 
@@ -160,11 +163,14 @@ impl HostState {
         self.steps.values()
     }
 
-    /// Forgets everything but what the service was before: an operator wants the host tried again.
+    /// Forgets everything but what the service was before, and what an instance is owed: an operator wants it tried again.
     pub(super) fn retry(&mut self, now: Timestamp) {
         let service_before = self.memory.service_before.take();
+        let booted = self.steps.values().find(|state| state.step.kind == StepKind::ColdBoot);
+        let owed = booted.and_then(|state| Some((state.intent.clone()?, state.intended)));
         *self = Self::waiting(now);
         self.memory.service_before = service_before;
+        self.owed = owed;
     }
 
     /// What its steps left for later ones.
@@ -227,6 +233,9 @@ impl HostState {
         self.memory = HostMemory { service_before: self.memory.service_before.take(), ..HostMemory::default() };
         self.steps =
             steps_of(planned, &[]).into_iter().map(|step| (step.id.clone(), StepState::new(step, None))).collect();
+        if let (Some((intent, at)), Some(first)) = (self.owed.take(), self.steps.values_mut().next()) {
+            (first.intent, first.intended) = (Some(intent), at);
+        }
     }
 
     /// Adds the moves that a `resolve` found, and a further look after them, for which the fence waits. Moves are ready

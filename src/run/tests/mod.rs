@@ -1,5 +1,6 @@
 //! Tests of the pure core: the fold and the decisions.
 
+mod cold_boots;
 mod crowds;
 mod failures;
 mod fixture;
