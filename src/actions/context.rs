@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::StepError;
 use crate::clock::Clock;
 use crate::cloud::Cloud;
 use crate::host::HostShell;
-use crate::model::{HostName, InstanceId, Patience, RunId, Service, StepId, UnitName};
+use crate::model::{Fingerprint, HostName, InstanceId, Patience, RunId, Service, StepId, UnitName};
+use crate::outside::Outside;
 use crate::plan::{PlannedHost, Rollout};
-use crate::run::event::{Intent, LeavingInstance};
+use crate::run::event::{CommandRun, Intent, LeavingInstance};
 
 /// Everything an action may use: ports, clock, progress, and what is known of its host and step.
 pub struct StepContext<'a> {
@@ -36,8 +39,12 @@ pub struct StepContext<'a> {
     pub cloud: &'a dyn Cloud,
     /// The way to hosts.
     pub shell: &'a dyn HostShell,
+    /// The way to executables of this machine.
+    pub outside: &'a dyn Outside,
     /// The time.
     pub clock: &'a dyn Clock,
+    /// Where an effect beyond the one that the probe announced is announced.
+    pub intents: &'a dyn Intents,
     /// Where progress goes.
     pub progress: &'a dyn ProgressSink,
     /// How often things in flight are looked at, in the clock's time.
@@ -64,11 +71,18 @@ pub struct HostMemory {
     pub fenced: bool,
     /// The boot that ended and the boot that began.
     pub boots: Option<(String, String)>,
+    /// What the host was made of before anything was done to it.
+    pub fingerprint: Option<Box<Fingerprint>>,
     /// Why the host was quarantined.
     pub quarantined: Option<String>,
 }
 
 impl HostMemory {
+    /// What counts for another try of the host: its state from before the first one.
+    pub fn kept_by_a_retry(self) -> Self {
+        Self { service_before: self.service_before, fingerprint: self.fingerprint, ..Self::default() }
+    }
+
     /// The unit name of a job of `step` in `run`: unique, short and safe for systemd.
     pub fn unit(run: RunId, step: &StepId) -> UnitName {
         let clean: String =
@@ -97,6 +111,20 @@ pub enum ProgressKind {
     },
     /// What it is doing or waiting for.
     Doing(String),
+}
+
+/// Takes what is to be known of a step beyond its own answers: intents while it is applied or verified, of which
+/// `verify` sees the last one, and executables that it ran.
+#[async_trait]
+pub trait Intents: Send + Sync {
+    /// Returns when `intent` is durable; an error when nobody records any more, so that nothing may be done.
+    async fn record(&self, intent: &Intent) -> Result<(), StepError>;
+    /// Keeps how an executable ended, for the step's output.
+    fn keep(&self, run: CommandRun);
+    /// Forgets the last one: it was a look that said nothing new.
+    fn forget_last(&self);
+    /// What this attempt kept, in order.
+    fn kept(&self) -> Vec<CommandRun>;
 }
 
 /// Takes progress.

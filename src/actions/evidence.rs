@@ -6,7 +6,7 @@ use super::facts::facts;
 use super::poll::{Wait, doing};
 use super::{Action, Probe, StepContext, StepError};
 use crate::cloud::Accepted;
-use crate::model::HostFacts;
+use crate::model::{HostFacts, OnFailure};
 use crate::remedy::{Evidence as Piece, Outcome, Verdict, VerdictKind, assess, assess_before_reboot};
 use crate::run::event::{FaultScope, Intent, StepOutput};
 
@@ -74,15 +74,26 @@ impl Action for VerifyConfig {
     }
 }
 
-/// That the host is mitigated, by evidence on the host itself.
+/// That the host is mitigated, by evidence on the host itself, and is made of what it was made of before.
 pub(super) struct Evidence;
+
+/// What the host lost since it was identified.
+fn lost(cx: &StepContext<'_>, found: &HostFacts) -> Vec<String> {
+    let rules = &cx.rollout.policy.fingerprint;
+    match (&cx.memory.fingerprint, &found.fingerprint) {
+        (Some(before), Some(after)) => before.lost(after, &rules.ignore),
+        (Some(_), None) => vec!["what it is made of can not be read any more".to_owned()],
+        (None, _) => Vec::new(),
+    }
+}
 
 #[async_trait]
 impl Action for Evidence {
     async fn probe(&self, cx: &StepContext<'_>) -> Result<Probe, StepError> {
-        let verdict = assess(&facts(cx).await?, &cx.rollout.remedy);
-        if is_good(&verdict) {
-            return Ok(Probe::Done(StepOutput::Proven { verdict }));
+        let found = facts(cx).await?;
+        let verdict = assess(&found, &cx.rollout.remedy);
+        if is_good(&verdict) && lost(cx, &found).is_empty() {
+            return Ok(Probe::Done(StepOutput::Proven { verdict, lost: Vec::new() }));
         }
         let what = format!("{} is mitigated by evidence", cx.host.host);
         Ok(Probe::Needed(Intent::Await { what, until: None }))
@@ -96,11 +107,20 @@ impl Action for Evidence {
         let host = &cx.host.host;
         let mut wait = Wait::at_most(cx, cx.patience().service.get());
         let mut last = "its facts could not be read".to_owned();
+        let mut proven = None;
         loop {
             if let Some(found) = wait.through_outage(facts(cx).await)? {
                 let verdict = assess(&found, &cx.rollout.remedy);
                 match verdict.verdict {
-                    VerdictKind::Mitigated | VerdictKind::NotAffected => return Ok(StepOutput::Proven { verdict }),
+                    VerdictKind::Mitigated | VerdictKind::NotAffected => {
+                        let lost = lost(cx, &found);
+                        if lost.is_empty() {
+                            return Ok(StepOutput::Proven { verdict, lost });
+                        }
+                        // Agents, clocks and paths to storage need their time after a boot.
+                        last = lost.join("; ");
+                        proven = Some((verdict, lost));
+                    }
                     VerdictKind::Vulnerable => {
                         let what = format!("{host} is vulnerable after its reboot");
                         let why = pieces(&verdict, Outcome::Fail);
@@ -112,6 +132,15 @@ impl Action for Evidence {
             }
             doing(cx, format!("waits for evidence: {last}"));
             if !wait.again().await {
+                if let Some((verdict, lost)) = proven {
+                    return match cx.rollout.policy.fingerprint.on_loss {
+                        OnFailure::Warn => Ok(StepOutput::Proven { verdict, lost }),
+                        OnFailure::StopHost | OnFailure::Pause => {
+                            let what = format!("{host} is mitigated, and is not what it was before its reboot");
+                            Err(StepError::permanent(FaultScope::Host, what).because(last))
+                        }
+                    };
+                }
                 let what = format!("{host} does not show whether it is mitigated");
                 return Err(StepError::permanent(FaultScope::Host, what).because(last));
             }

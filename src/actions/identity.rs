@@ -48,7 +48,11 @@ impl Identify {
                 let against: Vec<String> =
                     prospect.remaining(cx.rollout.policy.nova_conf).map(ToString::to_string).collect();
                 if against.is_empty() {
-                    return Ok(StepOutput::Done { note: "the planned machine, in nobody's hands".to_owned() });
+                    let note = "the planned machine, in nobody's hands".to_owned();
+                    return Ok(match found.fingerprint {
+                        Some(fingerprint) => StepOutput::Identified { note, fingerprint: Box::new(fingerprint) },
+                        None => StepOutput::Done { note },
+                    });
                 }
                 let what = format!("update and reboot cannot mitigate {host}");
                 Err(StepError::permanent(FaultScope::Host, what).because(against.join("; ")))

@@ -2,17 +2,22 @@
 //!
 //! An action changes the world only through its [`StepContext`].
 
+mod ansible;
 mod back;
 mod cold_boot;
+mod command;
 mod config;
 mod context;
 mod error;
 mod evidence;
+mod extra;
 mod facts;
 mod fence;
 mod follow;
+mod hook;
 mod identity;
 mod jobs;
+mod ladder;
 mod look;
 mod movable;
 mod moves;
@@ -30,8 +35,9 @@ mod wait;
 
 use async_trait::async_trait;
 
-pub use context::{HostMemory, Progress, ProgressKind, ProgressSink, StepContext};
+pub use context::{HostMemory, Intents, Progress, ProgressKind, ProgressSink, StepContext};
 pub use error::{ErrorClass, StepError};
+pub(crate) use extra::lenient;
 pub(crate) use look::held_on;
 pub use registry::for_step;
 

@@ -10,7 +10,7 @@ use super::jobs::{self, TIMED_OUT};
 use super::{Action, HostMemory, Probe, StepContext, StepError};
 use crate::cloud::Accepted;
 use crate::host::{Job, JobStatus, PackageTarget};
-use crate::model::{Digest, HostFacts, Package};
+use crate::model::{Digest, HostFacts, OsRelease, Package, PackageManager};
 use crate::remedy::{Remedy, Update, updates};
 use crate::run::event::{FaultScope, Intent, PackageChange, StepOutput};
 
@@ -18,9 +18,41 @@ fn names(targets: &[PackageTarget]) -> String {
     targets.iter().map(|target| target.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn intent(cx: &StepContext<'_>, verb: &str, targets: &[PackageTarget], before: Vec<Package>) -> Intent {
+fn intent(cx: &StepContext<'_>, verb: &str, due: &Due, before: Vec<Package>) -> Intent {
     let unit = HostMemory::unit(cx.run, cx.step).to_string();
-    Intent::Job { unit, summary: format!("{verb} {}", names(targets)), before }
+    Intent::Job { unit, summary: format!("{verb} {}", due.names()), before }
+}
+
+/// What is to be updated on a host.
+enum Due {
+    /// These packages and what they need.
+    Some(Vec<PackageTarget>),
+    /// Everything that there is an update for.
+    All(PackageManager),
+}
+
+impl Due {
+    fn on(cx: &StepContext<'_>, found: &HostFacts) -> Result<Self, StepError> {
+        if !cx.rollout.policy.packages.all_updates {
+            return Ok(Self::Some(updates(found, &cx.rollout.remedy)));
+        }
+        let manager = found.os.as_ref().and_then(OsRelease::package_manager);
+        manager.map(Self::All).ok_or_else(|| {
+            let what = format!("the package manager of {} is not known, and all updates are wanted", cx.host.host);
+            StepError::permanent(FaultScope::Host, what)
+        })
+    }
+
+    fn is_nothing(&self) -> bool {
+        matches!(self, Self::Some(targets) if targets.is_empty())
+    }
+
+    fn names(&self) -> String {
+        match self {
+            Self::Some(targets) => names(targets),
+            Self::All(_) => "everything".to_owned(),
+        }
+    }
 }
 
 /// Downloads updates; installs nothing.
@@ -29,23 +61,26 @@ pub(super) struct Stage;
 #[async_trait]
 impl Action for Stage {
     async fn probe(&self, cx: &StepContext<'_>) -> Result<Probe, StepError> {
-        let targets = updates(&facts(cx).await?, &cx.rollout.remedy);
-        if targets.is_empty() {
+        let due = Due::on(cx, &facts(cx).await?)?;
+        if due.is_nothing() {
             return Ok(Probe::Done(StepOutput::AlreadySo { note: "nothing to update".to_owned() }));
         }
-        let intent = intent(cx, "download", &targets, Vec::new());
+        let intent = intent(cx, "download", &due, Vec::new());
         match jobs::status(cx).await? {
             JobStatus::Running => Ok(Probe::InFlight(intent)),
             JobStatus::Ended { status: 0, .. } => {
-                Ok(Probe::Done(StepOutput::AlreadySo { note: format!("downloaded {}", names(&targets)) }))
+                Ok(Probe::Done(StepOutput::AlreadySo { note: format!("downloaded {}", due.names()) }))
             }
             JobStatus::Ended { .. } | JobStatus::Absent => Ok(Probe::Needed(intent)),
         }
     }
 
     async fn apply(&self, cx: &StepContext<'_>, _: &Intent) -> Result<Accepted, StepError> {
-        let targets = updates(&facts(cx).await?, &cx.rollout.remedy);
-        jobs::start(cx, Job::StagePackages(targets)).await
+        let job = match Due::on(cx, &facts(cx).await?)? {
+            Due::Some(targets) => Job::StagePackages(targets),
+            Due::All(manager) => Job::StageAll(manager),
+        };
+        jobs::start(cx, job).await
     }
 
     async fn verify(&self, cx: &StepContext<'_>, intent: &Intent, _: &Accepted) -> Result<StepOutput, StepError> {
@@ -118,22 +153,25 @@ impl Action for UpdatePackages {
         let job = jobs::status(cx).await?;
         let found = facts(cx).await?;
         let before = Self::before(cx.intent, &found);
-        let targets = updates(&found, remedy);
+        let due = Due::on(cx, &found)?;
         match job {
-            JobStatus::Running => Ok(Probe::InFlight(intent(cx, "update", &targets, before))),
+            JobStatus::Running => Ok(Probe::InFlight(intent(cx, "update", &due, before))),
             JobStatus::Ended { status: 0, output: said } if below_threshold(&found, remedy).is_empty() => {
                 Ok(Probe::Done(output(&before, &found, &said)))
             }
-            JobStatus::Ended { .. } | JobStatus::Absent if targets.is_empty() => {
+            JobStatus::Ended { .. } | JobStatus::Absent if due.is_nothing() => {
                 Ok(Probe::Done(StepOutput::AlreadySo { note: "nothing to update".to_owned() }))
             }
-            JobStatus::Ended { .. } | JobStatus::Absent => Ok(Probe::Needed(intent(cx, "update", &targets, before))),
+            JobStatus::Ended { .. } | JobStatus::Absent => Ok(Probe::Needed(intent(cx, "update", &due, before))),
         }
     }
 
     async fn apply(&self, cx: &StepContext<'_>, _: &Intent) -> Result<Accepted, StepError> {
-        let targets = updates(&facts(cx).await?, &cx.rollout.remedy);
-        jobs::start(cx, Job::UpdatePackages(targets)).await
+        let job = match Due::on(cx, &facts(cx).await?)? {
+            Due::Some(targets) => Job::UpdatePackages(targets),
+            Due::All(manager) => Job::UpdateAll(manager),
+        };
+        jobs::start(cx, job).await
     }
 
     async fn verify(&self, cx: &StepContext<'_>, intent: &Intent, _: &Accepted) -> Result<StepOutput, StepError> {

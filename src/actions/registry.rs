@@ -1,11 +1,14 @@
 //! Which action carries out which kind of step.
 
 use super::Action;
+use super::ansible::Ansible;
 use super::back::Return;
 use super::cold_boot::ColdBoot;
+use super::command::Command;
 use super::config::Configure;
 use super::evidence::{Evidence, VerifyConfig};
 use super::fence::{Fence, Unfence};
+use super::hook::{SetHook, Unhook};
 use super::identity::Identify;
 use super::moves::Move;
 use super::packages::{Stage, UpdatePackages};
@@ -21,6 +24,7 @@ pub fn for_step(kind: StepKind) -> &'static dyn Action {
     match kind {
         StepKind::Identify => &Identify,
         StepKind::Disable => &Disable,
+        StepKind::Hook => &SetHook,
         StepKind::Stage => &Stage,
         StepKind::Resolve => &Resolve,
         StepKind::Move => &Move,
@@ -28,10 +32,13 @@ pub fn for_step(kind: StepKind) -> &'static dyn Action {
         StepKind::Update => &UpdatePackages,
         StepKind::Configure => &Configure,
         StepKind::VerifyConfig => &VerifyConfig,
+        StepKind::Command => &Command,
+        StepKind::Ansible => &Ansible,
         StepKind::Reboot => &Reboot,
         StepKind::Return => &Return,
         StepKind::Evidence => &Evidence,
         StepKind::Enable => &Enable,
+        StepKind::Unhook => &Unhook,
         StepKind::Settle => &Settle,
         StepKind::Probe => &Probing,
         StepKind::ColdBoot => &ColdBoot,

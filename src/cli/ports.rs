@@ -10,6 +10,7 @@ use crate::config::Configuration;
 use crate::config::clouds;
 use crate::host::HostShell;
 use crate::host::ssh::SshShell;
+use crate::outside::{ANSWERS_WITHIN, LocalOutside, Outside};
 use crate::sim::SimRemoteShell;
 
 /// Logs in to the cloud that the command line, the environment or the configuration names.
@@ -27,4 +28,9 @@ pub fn shell(session: &Session, configuration: &Configuration) -> Result<Arc<dyn
         Some(base) => Arc::new(SimRemoteShell::new(base.clone()).map_err(CommandError::usage)?),
         None => Arc::new(SshShell::new(configuration.ssh.clone(), &session.runtime_folder())?),
     })
+}
+
+/// The way to executables of this machine, with the ladder that the configuration names.
+pub fn outside(configuration: &Configuration) -> Arc<dyn Outside> {
+    Arc::new(LocalOutside::new(configuration.ladder.clone(), ANSWERS_WITHIN))
 }

@@ -240,7 +240,12 @@ pub(super) fn refuse_unfit(rollout: &Rollout, source: &Source) -> Result<(), Com
 
 async fn open_ports(session: &Session, configuration: &Configuration) -> Result<Ports, CommandError> {
     let shell = ports::shell(session, configuration)?;
-    Ok(Ports { cloud: ports::cloud(session, configuration).await?, shell, clock: Arc::new(SystemClock) })
+    Ok(Ports {
+        cloud: ports::cloud(session, configuration).await?,
+        shell,
+        outside: ports::outside(configuration),
+        clock: Arc::new(SystemClock),
+    })
 }
 
 async fn engine(ports: Ports, dry: bool, args: &EngineArgs, session: &Session) -> Result<Engine, CommandError> {

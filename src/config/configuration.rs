@@ -13,6 +13,7 @@ use super::text::{FileKind, read};
 use crate::host::ssh::{Become, ExecSettings, HostAddress, SshSettings};
 use crate::journal::postgres::PostgresUrl;
 use crate::model::{Digest, HostName};
+use crate::outside::Rung;
 
 const CONFIGURATION: FileKind = FileKind { name: "config", format: 1 };
 
@@ -25,6 +26,8 @@ pub struct Configuration {
     pub ssh: SshSettings,
     /// The simulated region whose hosts are meant, instead of hosts over ssh.
     pub simulator: Option<Url>,
+    /// Commands that get a host back which ssh cannot reach, in order.
+    pub ladder: Vec<Rung>,
     /// Keys of aggregates' metadata that name the rack of their hosts; the first one that is there counts.
     pub rack_keys: Vec<String>,
     /// Where journals are kept.
@@ -126,7 +129,7 @@ struct Written {
     hosts: BTreeMap<HostName, Whereabouts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hosts_via: Option<HostsVia>,
-    #[serde(skip_serializing)]
+    #[serde(skip_serializing_if = "Reboot::is_empty")]
     reboot: Reboot,
     #[serde(skip_serializing)]
     inventory: Inventory,
@@ -236,19 +239,35 @@ fn simulator_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::E
     })
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Reboot {
-    #[serde(deserialize_with = "no_fallback")]
-    fallback: (),
+    #[serde(deserialize_with = "ladder")]
+    fallback: Vec<Rung>,
 }
 
-/// Nothing carries these commands out, and a power switch that is written down but never thrown is worse than none.
-fn no_fallback<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
-    match Vec::<de::IgnoredAny>::deserialize(deserializer)?.as_slice() {
-        [] => Ok(()),
-        [_, ..] => Err(de::Error::custom("commands for hosts that do not come back are not available in this version")),
+impl Reboot {
+    fn is_empty(&self) -> bool {
+        self.fallback.is_empty()
     }
+}
+
+fn ladder<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Rung>, D::Error> {
+    let rungs = Vec::<Rung>::deserialize(deserializer)?;
+    for rung in &rungs {
+        if !rung.command.first().is_some_and(|program| program.starts_with('/')) {
+            return Err(de::Error::custom(
+                "a command that switches power is named by its whole path, for example `/usr/local/bin/power-cycle`",
+            ));
+        }
+        if !rung.command.iter().any(|word| word.contains("{host}")) {
+            return Err(de::Error::custom("a command that switches power has to be told which host: `{host}`"));
+        }
+        if rung.timeout.get().is_zero() {
+            return Err(de::Error::custom("a command that switches power needs time: a `timeout` over 0s"));
+        }
+    }
+    Ok(rungs)
 }
 
 fn ssh_options<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
@@ -291,7 +310,7 @@ fn absolute_paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Stri
 impl From<Written> for Configuration {
     fn from(written: Written) -> Self {
         let digest = digest(&written);
-        let Written { format: _, kind: _, cloud, ssh, exec, hosts, hosts_via, reboot: _, inventory, state } = written;
+        let Written { format: _, kind: _, cloud, ssh, exec, hosts, hosts_via, reboot, inventory, state } = written;
         let hosts = hosts
             .into_iter()
             .map(|(host, Whereabouts { address, port, user })| (host, HostAddress { address, port, user }))
@@ -310,7 +329,7 @@ impl From<Written> for Configuration {
             ..SshSettings::default()
         };
         let simulator = hosts_via.map(|via| via.simulator);
-        Self { cloud, ssh, simulator, rack_keys: inventory.rack_keys, state, digest }
+        Self { cloud, ssh, simulator, ladder: reboot.fallback, rack_keys: inventory.rack_keys, state, digest }
     }
 }
 
@@ -353,6 +372,20 @@ mod tests {
     }
 
     #[test]
+    fn every_command_that_switches_power_is_in_the_digest() {
+        let ladder = |timeout: &str, word: &str| {
+            let rung = format!("{{command: [/bin/cycle, \"{word}\"], timeout: {timeout}}}");
+            configuration(&format!("reboot: {{fallback: [{rung}]}}")).unwrap()
+        };
+        let first = ladder("5m", "{host}");
+        assert_eq!(first.ladder[0].command, ["/bin/cycle", "{host}"]);
+        let digests = [first.digest, ladder("6m", "{host}").digest, ladder("5m", "-{host}").digest];
+        assert!(digests.iter().all(|digest| *digest != Configuration::default().digest));
+        assert!(digests[0] != digests[1] && digests[0] != digests[2]);
+        assert_eq!(configuration("reboot: {fallback: []}").unwrap(), Configuration::default());
+    }
+
+    #[test]
     fn a_file_that_says_nothing_is_the_default() {
         assert_eq!(configuration("").unwrap(), Configuration::default());
         assert_eq!(Configuration::default().ssh, SshSettings::default());
@@ -383,7 +416,16 @@ mod tests {
             ),
             (
                 "reboot: {fallback: [{command: [x], timeout: 5m}]}",
-                "f:3:20: commands for hosts that do not come back are not available in this version",
+                "f:3:20: a command that switches power is named by its whole path, for example \
+                 `/usr/local/bin/power-cycle`",
+            ),
+            (
+                "reboot: {fallback: [{command: [/bin/cycle], timeout: 5m}]}",
+                "f:3:20: a command that switches power has to be told which host: `{host}`",
+            ),
+            (
+                "reboot: {fallback: [{command: [/bin/cycle, \"{host}\"], timeout: 0s}]}",
+                "f:3:20: a command that switches power needs time: a `timeout` over 0s",
             ),
         ] {
             assert_eq!(configuration(text).unwrap_err().to_string(), expected, "{text}");

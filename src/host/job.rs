@@ -27,6 +27,10 @@ pub enum Job {
     StagePackages(Vec<PackageTarget>),
     /// Installs updates; repairs what an interrupted transaction left behind first.
     UpdatePackages(Vec<PackageTarget>),
+    /// Downloads every update that the system's package manager knows of.
+    StageAll(PackageManager),
+    /// Installs all of them; repairs what an interrupted transaction left behind first.
+    UpdateAll(PackageManager),
     /// Adds flags to `[libvirt] cpu_model_extra_flags`, keeps everything else byte for byte, and a backup.
     AddCpuFlags {
         /// The file to edit.

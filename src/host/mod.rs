@@ -17,7 +17,7 @@ use async_trait::async_trait;
 pub use error::{HostError, HostErrorKind};
 pub use inquiry::{Inquiry, KernelFile};
 pub use job::{Job, JobOrder, JobStatus, PackageTarget};
-pub use quiet::{Disquiet, Quiet, QuietFacts, RebootOrder, StayingInstance};
+pub use quiet::{Disquiet, PowerOrder, Quiet, QuietFacts, QuietRecord, RebootOrder, StayingInstance};
 pub use text::{excerpt, plain};
 
 use crate::model::{Domain, HostIdentity, HostName, UnitName};

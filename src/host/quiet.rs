@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{Domain, DomainState, HostIdentity, HostName, InstanceId, InstanceStatus, RunId};
 
 /// Tasks that only nova-compute on the host can carry out: asked for behind the fence, they wait in Nova's queue until
@@ -47,6 +49,7 @@ impl QuietFacts<'_> {
 pub struct Quiet {
     host: HostName,
     staying: Vec<StayingInstance>,
+    domains: Vec<Domain>,
 }
 
 /// An instance that stays on the host, shut off, through its reboot.
@@ -131,7 +134,7 @@ impl Quiet {
         if against.is_empty() {
             // All that may be there, listed or left over: the host holds its own domains against them.
             let staying = facts.allowed.iter().map(|id| StayingInstance { id: *id }).collect();
-            Ok(Self { host: facts.host.clone(), staying })
+            Ok(Self { host: facts.host.clone(), staying, domains: facts.domains.to_vec() })
         } else {
             Err(against.into_iter().collect())
         }
@@ -182,6 +185,57 @@ impl RebootOrder {
     /// Instances whose domains may be there, shut off.
     pub fn staying(&self) -> &[StayingInstance] {
         &self.quiet.staying
+    }
+
+    /// What is put on record of the proof, so that it counts after a crash, when the host itself cannot be asked.
+    pub fn proof(&self) -> QuietRecord {
+        QuietRecord { domains: self.quiet.domains.clone() }
+    }
+}
+
+/// What the host itself showed when it was proven quiet, behind its fence. Only a proof makes one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuietRecord {
+    /// The domains on the host: none was running or paused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    domains: Vec<Domain>,
+}
+
+impl QuietRecord {
+    /// The domains on the host.
+    pub fn domains(&self) -> &[Domain] {
+        &self.domains
+    }
+}
+
+/// An order to switch the power of a host that was proven quiet, was ordered to reboot, and does not answer. Its host
+/// cannot be asked: the proof is of what it showed behind its fence, and of what Nova and Placement say now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PowerOrder {
+    quiet: Quiet,
+    run: RunId,
+    boot: String,
+}
+
+impl PowerOrder {
+    /// Orders the host out of the boot `boot`.
+    pub fn new(quiet: Quiet, run: RunId, boot: String) -> Self {
+        Self { quiet, run, boot }
+    }
+
+    /// Which host.
+    pub fn host(&self) -> &HostName {
+        &self.quiet.host
+    }
+
+    /// On whose behalf.
+    pub fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// The boot that it ends.
+    pub fn boot(&self) -> &str {
+        &self.boot
     }
 }
 

@@ -1,6 +1,6 @@
 //! Outgoing HTTP of the rooms that are not the OpenStack adapter: JSON is sent, JSON comes back.
 //!
-//! Knows nothing of what is said. Called by `sim::remote`.
+//! Knows nothing of what is said. Called by `sim::remote` and `outside`.
 
 use std::time::Duration;
 
@@ -61,11 +61,30 @@ impl JsonClient {
 
     /// Sends `body` to `url`. Any status is an answer.
     pub async fn post(&self, url: &Url, body: &Value) -> Result<JsonAnswer, HttpError> {
+        self.send("POST", url, None, Some(body)).await
+    }
+
+    /// Asks `url`, with `authorization` as that header. Any status is an answer; a method that is none is `GET`.
+    pub async fn send(
+        &self,
+        method: &str,
+        url: &Url,
+        authorization: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<JsonAnswer, HttpError> {
         let failed = |source: reqwest::Error| {
             let url = url.clone();
             if source.is_timeout() { HttpError::TimedOut { url } } else { HttpError::Unreachable { url, source } }
         };
-        let response = self.client.post(url.clone()).json(body).send().await.map_err(failed)?;
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap_or_default();
+        let mut request = self.client.request(method, url.clone());
+        if let Some(authorization) = authorization {
+            request = request.header(reqwest::header::AUTHORIZATION, authorization);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
         let text = response.bytes().await.map_err(failed)?;
         let body = if text.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&text) };

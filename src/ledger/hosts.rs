@@ -43,7 +43,7 @@ impl RunTimes {
             StepOutput::Rebooted { .. } => {
                 self.rebooted.insert(host, at);
             }
-            StepOutput::Proven { verdict } if verdict.verdict == VerdictKind::Mitigated => {
+            StepOutput::Proven { verdict, .. } if verdict.verdict == VerdictKind::Mitigated => {
                 // What was needed was there from its reboot on, which is where guests begin anew.
                 let since = self.rebooted.get(&host).copied().unwrap_or(at);
                 self.proven.insert(host, since);

@@ -49,8 +49,11 @@ fn run() -> RunTimes {
     let runner = Runner { host: "r".to_owned(), pid: 1, version: "0".to_owned() };
     let mut kinds = vec![EventKind::RunStarted { run: id, rollout: crate::model::Digest::new("d"), runner }];
     for host in ["a", "b"] {
-        let rebooted = StepOutput::Rebooted { before: "1".to_owned(), after: "2".to_owned() };
-        let proven = StepOutput::Proven { verdict: Verdict { verdict: VerdictKind::Mitigated, evidence: Vec::new() } };
+        let rebooted = StepOutput::Rebooted { before: "1".to_owned(), after: "2".to_owned(), commands: Vec::new() };
+        let proven = StepOutput::Proven {
+            verdict: Verdict { verdict: VerdictKind::Mitigated, evidence: Vec::new() },
+            lost: Vec::new(),
+        };
         for (step, output) in [("reboot", rebooted), ("evidence", proven)] {
             let step = crate::model::StepId::of(&HostName::new(host), step);
             kinds.push(EventKind::StepSucceeded { step, output });

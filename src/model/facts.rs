@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{GuestCpu, InstanceId, NumaCell};
+use super::{Fingerprint, GuestCpu, InstanceId, NumaCell};
 
 /// What was read on a host in one round trip.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -75,6 +75,12 @@ pub struct HostFacts {
     /// State of the nova-compute unit as systemd says it, for example `active`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compute_unit: Option<String>,
+    /// What a reboot can lose. Only looked at right before and after one: no snapshot of a region keeps it.
+    #[serde(skip)]
+    pub fingerprint: Option<Fingerprint>,
+    /// Packages out of those asked for that the package manager is told to leave as they are, and what tells it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub holds: BTreeMap<String, String>,
     /// Parts of the collection that failed, by part, with the host's words.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unread: BTreeMap<String, String>,

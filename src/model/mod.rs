@@ -3,8 +3,11 @@
 //! Knows no IO and no clock. Whatever can be said without a network is said here.
 
 mod aggregate;
+mod extra;
 mod facts;
+mod fingerprint;
 mod history;
+mod hook;
 mod ids;
 mod mark;
 mod numa;
@@ -19,10 +22,13 @@ mod units;
 mod window;
 
 pub use aggregate::{Aggregate, Flavor, extra_spec_matches};
+pub use extra::{AnsibleWork, CommandWork, ExtraStep, ExtraWork, Moment, OnFailure};
 pub use facts::{
     Cpu, Domain, DomainCapabilities, DomainState, HostFacts, OsRelease, Package, PackageManager, PendingReboot,
 };
+pub use fingerprint::{Fingerprint, FingerprintRules};
 pub use history::{GuestCpu, InstanceHistory, PastAction, PastMove};
+pub use hook::{AlertMatcher, AlertmanagerHook, Hook, HookWork};
 pub use ids::{
     Digest, GroupId, HostName, InstanceId, ProjectId, RequestId, RolloutId, RunId, ServiceId, StepId, UnitName,
     ZoneName,
@@ -33,8 +39,8 @@ pub use numbers::{Numbers, SharedName};
 pub use pace::{Estimate, Patience};
 pub use policy::{
     Canary, ColdBootRules, Consent, Drift, FailureBudget, Headroom, HeadroomZone, HostRules, InstanceHandling,
-    InstanceRules, KeepUp, Limit, Limits, NewInstances, NovaConfHandling, Objective, Place, Policy, PolicyKind, Prefer,
-    ProbeInstance,
+    InstanceRules, KeepUp, Limit, Limits, NewInstances, NovaConfHandling, Objective, PackageRules, Place, Policy,
+    PolicyKind, Prefer, ProbeInstance,
 };
 pub use region::{
     Gap, GapKind, Group, GroupPolicy, GroupRules, Host, HostIdentity, Instance, Region, RegionKind, Service,

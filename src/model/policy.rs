@@ -17,7 +17,7 @@ pub use probe::ProbeInstance;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Estimate, Patience, Percent, Span, Window};
+use super::{Estimate, ExtraStep, FingerprintRules, Hook, Patience, Percent, Span, Window};
 
 /// The file kind of a policy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -69,6 +69,18 @@ pub struct Policy {
     /// A tiny instance that is booted onto each host before it is a target; none by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probe_instance: Option<ProbeInstance>,
+    /// Which packages are updated.
+    #[serde(skip_serializing_if = "PackageRules::is_default")]
+    pub packages: PackageRules,
+    /// What becomes of a host from which the reboot took something.
+    #[serde(skip_serializing_if = "FingerprintRules::is_default")]
+    pub fingerprint: FingerprintRules,
+    /// Steps that are added to what each host goes through.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<ExtraStep>,
+    /// What is told to others while a host is worked on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<Hook>,
     /// How long things take, until journals know better.
     pub estimate: Estimate,
     /// How long things may take before they count as failed.
@@ -95,6 +107,10 @@ impl Default for Policy {
             nova_conf: NovaConfHandling::Leave,
             cold_boots: ColdBootRules::default(),
             probe_instance: None,
+            packages: PackageRules::default(),
+            fingerprint: FingerprintRules::default(),
+            steps: Vec::new(),
+            hooks: Vec::new(),
             estimate: Estimate::default(),
             patience: Patience::default(),
         }
@@ -131,6 +147,21 @@ pub enum Prefer {
     FewestMoves,
     /// As fast as possible, then as few moves as possible.
     Fastest,
+}
+
+/// Which packages are updated.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PackageRules {
+    /// Every package that the system's package manager has an update for, not only those of the remedy.
+    pub all_updates: bool,
+}
+
+impl PackageRules {
+    /// Whether it is as by default.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The first hosts of a rollout.

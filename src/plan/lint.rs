@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::digest::verify_digest;
 use super::rollout::{Note, Rollout, Severity, SkipReason};
-use crate::model::HostName;
+use crate::model::{ExtraWork, HostName};
 
 /// The version of the file format that this code writes and understands.
 const FORMAT: u32 = 1;
@@ -28,6 +28,7 @@ pub(super) fn advice(rollout: &Rollout) -> Vec<Note> {
     let mut notes = structure(rollout);
     notes.extend(left_vulnerable(rollout));
     notes.extend(what_holds(rollout));
+    notes.extend(added_steps(rollout));
     let policy = &rollout.policy;
     if policy.canary.hosts == 0 && rollout.hosts.len() > SMALL {
         let message = format!("no canary: all {} hosts go without a first one being watched", rollout.hosts.len());
@@ -75,6 +76,28 @@ fn structure(rollout: &Rollout) -> Vec<Note> {
                 fatal(name, format!("a move of {} leads back to it", planned_move.instance));
             }
         }
+    }
+    notes
+}
+
+/// What remedy and policy add to each host's way: whoever approves it approves that it is run.
+fn added_steps(rollout: &Rollout) -> Vec<Note> {
+    let mut seen = BTreeSet::new();
+    let mut notes = Vec::new();
+    for extra in rollout.extra_steps() {
+        let at = format!("steps.{}", extra.name);
+        if !seen.insert((extra.kind(), &extra.name)) {
+            let message = "a step of this name and kind is added twice, by the remedy or the policy";
+            notes.push(note(Severity::Fatal, &at, message));
+        }
+        let words = extra.command_words();
+        let command = shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "));
+        let what = match &extra.work {
+            ExtraWork::Command(_) => "runs",
+            ExtraWork::Ansible(_) => "plays",
+        };
+        let message = format!("on each host, {}, fleetmend's own machine {what} `{command}`", extra.when);
+        notes.push(note(Severity::Info, &at, message));
     }
     notes
 }

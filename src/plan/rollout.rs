@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::cold_boots::PlannedColdBoot;
 use crate::model::{
-    Digest, GroupId, HostIdentity, HostName, InstanceHandling, InstanceId, Policy, ProjectId, Resources, RolloutId,
-    Service, Span, ZoneName,
+    Digest, ExtraStep, GroupId, HostIdentity, HostName, InstanceHandling, InstanceId, Policy, ProjectId, Resources,
+    RolloutId, Service, Span, ZoneName,
 };
 use crate::remedy::{Remedy, Verdict};
+use crate::workflow::Added;
 
 /// The file kind of a rollout.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -99,6 +100,21 @@ pub struct Rollout {
     pub certificate: Certificate,
     /// What people should know.
     pub notes: Vec<Note>,
+}
+
+impl Rollout {
+    /// Steps that remedy and policy add to what each host goes through, in their order.
+    pub fn extra_steps(&self) -> impl Iterator<Item = &ExtraStep> {
+        self.remedy.steps.iter().chain(&self.policy.steps)
+    }
+
+    /// What is added to each host's way.
+    pub fn added(&self) -> Added<'_> {
+        Added {
+            steps: self.extra_steps().collect(),
+            hooks: self.policy.hooks.iter().map(|hook| hook.name.as_str()).collect(),
+        }
+    }
 }
 
 /// A host to remedy.

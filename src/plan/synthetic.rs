@@ -239,6 +239,7 @@ pub fn all_vulnerable(region: &Region) -> BTreeMap<HostName, Verdict> {
 /// A remedy that asks for nothing but a reboot.
 pub fn remedy() -> Remedy {
     Remedy {
+        steps: Vec::new(),
         format: 1,
         kind: RemedyKind::Remedy,
         name: "synthetic".to_owned(),

@@ -18,7 +18,7 @@ use crate::clock::Clock as _;
 use crate::model::{Region, RunId};
 use crate::plan::Rollout;
 use crate::run::{DriveSettings, Engine, Ports, RunError, Runner};
-use crate::sim::{SimCloud, SimRegion, SimShell};
+use crate::sim::{SimCloud, SimOutside, SimRegion, SimShell};
 
 /// The run of every rehearsal: nobody else is in its region.
 const RUN: RunId = RunId::new(Uuid::from_u128(1));
@@ -114,6 +114,7 @@ fn play(
             ports: Ports {
                 cloud: Arc::new(SimCloud::new(Arc::clone(&region))),
                 shell: Arc::new(SimShell::new(Arc::clone(&region))),
+                outside: Arc::new(SimOutside::new(Arc::clone(&region), Vec::new())),
                 clock: Arc::new(region.clock()),
             },
             journal: Arc::clone(&operator) as _,

@@ -12,7 +12,7 @@ use crate::plan::Rollout;
 use crate::plan::synthetic::{self, Recipe};
 use crate::run::{DriveSettings, Engine, Event, Observer, Ports, RunError, RunState, Runner};
 use crate::sim::faults::{Chances, Churn, Faults, HostFault, HostRule};
-use crate::sim::{SimCloud, SimRegion, SimShell};
+use crate::sim::{SimCloud, SimOutside, SimRegion, SimShell};
 
 fn policy() -> Policy {
     let mut policy = Policy { settle: Span::seconds(0), ..Policy::default() };
@@ -192,6 +192,7 @@ async fn after_each_event_of_a_run_the_index_is_what_a_count_of_everything_finds
         ports: Ports {
             cloud: Arc::new(SimCloud::new(Arc::clone(&simulated))),
             shell: Arc::new(SimShell::new(Arc::clone(&simulated))),
+            outside: Arc::new(SimOutside::new(Arc::clone(&simulated), Vec::new())),
             clock: Arc::new(simulated.clock()),
         },
         journal: Arc::new(journal::Operator::patient_until(jiff::Timestamp::MAX, simulated.clock())),

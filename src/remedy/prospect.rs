@@ -57,6 +57,8 @@ pub enum Obstacle {
     },
     /// A package below its threshold that nothing here updates.
     NotUpdated(String),
+    /// A package below its threshold that the package manager is told to leave as it is, and what tells it.
+    Held(String, String),
     /// None of these packages is installed.
     NotInstalled(Vec<String>),
     /// An installed package, or the kernel, for which the remedy has no threshold on this system.
@@ -72,6 +74,7 @@ impl Prospect {
             | (
                 Obstacle::CommandLine { .. }
                 | Obstacle::NotUpdated(_)
+                | Obstacle::Held(..)
                 | Obstacle::NotInstalled(_)
                 | Obstacle::NoThreshold(_),
                 NovaConfHandling::AddFlags | NovaConfHandling::Leave,
@@ -99,6 +102,9 @@ impl fmt::Display for Obstacle {
             }
             Self::NovaConf { found, mendable: false } => write!(f, "nova.conf: {found}"),
             Self::NotUpdated(name) => write!(f, "{name} is too old and the remedy does not update it"),
+            Self::Held(name, by) => {
+                write!(f, "{name} is too old and held back by {by}; release it, or update it by hand")
+            }
             Self::NotInstalled(names) => write!(f, "{} is not installed", names.join(" or ")),
             Self::NoThreshold(what) => write!(f, "the remedy has no threshold for {what} on this system"),
         }
@@ -115,6 +121,11 @@ pub fn prospect(facts: &HostFacts, remedy: &Remedy) -> Prospect {
         let fails = |outcome: Outcome| held.iter().filter(move |one| one.outcome == outcome);
         if requirement.update == Update::Never {
             obstacles.extend(fails(Outcome::Fail).map(|one| Obstacle::NotUpdated(one.name.clone())));
+        }
+        if requirement.update != Update::Never {
+            let stuck =
+                fails(Outcome::Fail).filter_map(|one| Some((one.name.clone(), facts.holds.get(&one.name)?.clone())));
+            obstacles.extend(stuck.map(|(name, by)| Obstacle::Held(name, by)));
         }
         let unknown = fails(Outcome::Unknown).filter(|one| threshold_for(facts, requirement, &one.name).is_none());
         if facts.os.is_some() {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::evidence::EvidenceRequirement;
 use super::system::SystemSelector;
 use crate::host::Inquiry;
+use crate::model::ExtraStep;
 
 /// The file kind of a remedy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -56,6 +57,9 @@ pub struct Remedy {
     /// What guests must get.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guests: Option<GuestRequirement>,
+    /// Steps that are added to what each host goes through.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<ExtraStep>,
     /// Whether the host has to be rebooted before the remedy is in force.
     #[serde(default = "yes")]
     pub reboot: bool,

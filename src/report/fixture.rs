@@ -87,6 +87,7 @@ pub fn rollout() -> Rollout {
         finish_s: 712.0,
     };
     let remedy = Remedy {
+        steps: Vec::new(),
         format: 1,
         kind: RemedyKind::Remedy,
         name: "mds".to_owned(),
@@ -282,15 +283,15 @@ pub fn events() -> Vec<Event> {
     tape.succeed("compute-1/update", 40, StepOutput::Packages { changed, digest: Digest::new("sha256:22") });
     tape.simple("compute-1/configure", 1);
     tape.simple("compute-1/verify-config", 1);
-    let reboot = StepOutput::Rebooted { before: "boot-a".to_owned(), after: "boot-b".to_owned() };
+    let reboot = StepOutput::Rebooted { before: "boot-a".to_owned(), after: "boot-b".to_owned(), commands: Vec::new() };
     tape.start("compute-1/reboot", 1, None);
-    let intent = Intent::Reboot { boot: "boot-a".to_owned() };
+    let intent = Intent::Reboot { boot: "boot-a".to_owned(), proven: None, rung: None };
     tape.then(1, EventKind::StepIntended { step: StepId::new("compute-1/reboot"), intent });
     tape.then(20, EventKind::RunResumed { runner: runner(12) });
     tape.then(60, EventKind::StepSucceeded { step: StepId::new("compute-1/reboot"), output: reboot });
     tape.simple("compute-1/return", 10);
     let proven = verdict(VerdictKind::Mitigated, Outcome::Pass);
-    tape.succeed("compute-1/evidence", 2, StepOutput::Proven { verdict: proven });
+    tape.succeed("compute-1/evidence", 2, StepOutput::Proven { verdict: proven, lost: Vec::new() });
     tape.simple("compute-1/enable", 1);
     tape.simple("compute-1/settle", 120);
     tape.then(0, EventKind::GateReached { gate: GateName::Canary, opens_at: Some(at(1000)) });

@@ -222,8 +222,14 @@ fn phase_of(step: &StepLine) -> Option<(&'static str, &'static str)> {
         StepKind::Return | StepKind::Evidence | StepKind::Enable | StepKind::Settle | StepKind::Probe => {
             ("verify", "prove and settle")
         }
-        // Downloads run beside the drain; aftercare is no phase.
-        StepKind::Stage | StepKind::Unfence | StepKind::Quarantine => return None,
+        // Downloads run beside the drain, what a file adds stands anywhere; aftercare is no phase.
+        StepKind::Stage
+        | StepKind::Hook
+        | StepKind::Unhook
+        | StepKind::Command
+        | StepKind::Ansible
+        | StepKind::Unfence
+        | StepKind::Quarantine => return None,
     })
 }
 

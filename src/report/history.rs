@@ -207,10 +207,12 @@ impl HostHistory {
 
     fn note(&mut self, output: &StepOutput) {
         match output {
-            StepOutput::Proven { verdict } => self.proven = Some(verdict.clone()),
+            StepOutput::Proven { verdict, .. } => self.proven = Some(verdict.clone()),
             StepOutput::Packages { changed, .. } => self.packages.extend(changed.iter().cloned()),
-            StepOutput::Rebooted { before, after } => self.boots.push((before.clone(), after.clone())),
+            StepOutput::Rebooted { before, after, .. } => self.boots.push((before.clone(), after.clone())),
             StepOutput::Done { .. }
+            | StepOutput::Identified { .. }
+            | StepOutput::Ran { .. }
             | StepOutput::AlreadySo { .. }
             | StepOutput::Disabled { .. }
             | StepOutput::Resolved { .. }

@@ -385,9 +385,10 @@ pub fn markdown(rollout: &Rollout) -> String {
 pub fn json(rollout: &Rollout) -> serde_json::Value {
     let mut value = serde_json::to_value(rollout).unwrap_or_default();
     let hosts = value.get_mut("hosts").and_then(serde_json::Value::as_array_mut);
+    let added = rollout.added();
     for (shown, host) in hosts.into_iter().flatten().zip(&rollout.hosts) {
         let moves: Vec<InstanceId> = host.moves.iter().map(|planned| planned.instance).collect();
-        let steps = serde_json::to_value(steps_of(host, &moves)).unwrap_or_default();
+        let steps = serde_json::to_value(steps_of(host, &moves, &added)).unwrap_or_default();
         if let Some(fields) = shown.as_object_mut() {
             fields.insert("steps".to_owned(), steps);
         }

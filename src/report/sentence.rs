@@ -73,6 +73,7 @@ pub fn kind_words(kind: StepKind) -> &'static str {
     match kind {
         StepKind::Identify => "check that it is the machine of the plan",
         StepKind::Disable => "take out of service",
+        StepKind::Hook => "tell others that it is worked on",
         StepKind::Stage => "download updates",
         StepKind::Resolve => "look which instances leave",
         StepKind::Move => "move an instance",
@@ -80,10 +81,13 @@ pub fn kind_words(kind: StepKind) -> &'static str {
         StepKind::Update => "update packages",
         StepKind::Configure => "edit nova.conf",
         StepKind::VerifyConfig => "verify before the reboot",
+        StepKind::Command => "run a command",
+        StepKind::Ansible => "run a playbook",
         StepKind::Reboot => "reboot",
         StepKind::Return => "wait for nova-compute",
         StepKind::Evidence => "collect evidence",
         StepKind::Enable => "put back into service",
+        StepKind::Unhook => "take back what others were told",
         StepKind::Settle => "let the scheduler see it",
         StepKind::Probe => "boot a probe instance",
         StepKind::ColdBoot => "stop and start",
@@ -243,7 +247,11 @@ pub fn intent_words(intent: &Intent) -> String {
         Intent::Job { unit, summary, .. } => format!("starting {unit}: {summary}"),
         Intent::Fence { up: true } => "stopping nova-compute".to_owned(),
         Intent::Fence { up: false } => "starting nova-compute".to_owned(),
-        Intent::Reboot { boot } => format!("rebooting out of boot {boot}"),
+        Intent::Reboot { boot, rung: None, .. } => format!("rebooting out of boot {boot}"),
+        Intent::Reboot { boot, rung: Some(rung), .. } => {
+            format!("getting it out of boot {boot} by command {} of the configuration", rung + 1)
+        }
+        Intent::Run { command } => format!("running `{}`", command.join(" ")),
         Intent::Await { what, until } => {
             let until = until.map(|at| format!(" until {at:.0}")).unwrap_or_default();
             format!("waiting for {what}{until}")
@@ -260,7 +268,7 @@ pub fn output_words(output: &StepOutput) -> String {
         |request: &Option<crate::model::RequestId>| request.as_ref().map(|id| format!(" [{id}]")).unwrap_or_default();
     match output {
         StepOutput::Done { note } if note.is_empty() => "done".to_owned(),
-        StepOutput::Done { note } => note.clone(),
+        StepOutput::Done { note } | StepOutput::Identified { note, .. } => note.clone(),
         StepOutput::AlreadySo { note } if note.is_empty() => "was so already".to_owned(),
         StepOutput::AlreadySo { note } => format!("was so already: {note}"),
         StepOutput::Disabled { request: id, .. } => format!("disabled{}", request(id)),
@@ -282,9 +290,17 @@ pub fn output_words(output: &StepOutput) -> String {
         }
         StepOutput::Gone { note, .. } => format!("gone: {note}"),
         StepOutput::Packages { changed, .. } => count(changed.len(), "package") + " changed",
-        StepOutput::Rebooted { before, after } => format!("boot {before} ended, boot {after} began"),
-        StepOutput::Proven { verdict } => {
-            format!("{} by {}", verdict_words(verdict.verdict), count(verdict.evidence.len(), "piece") + " of evidence")
+        StepOutput::Rebooted { before, after, commands } => {
+            let commands: String =
+                commands.iter().map(|run| format!("; `{}` {}", run.command.join(" "), run.end)).collect();
+            format!("boot {before} ended, boot {after} began{commands}")
+        }
+        StepOutput::Ran { note, warning: None, .. } => note.clone(),
+        StepOutput::Ran { note, warning: Some(warning), .. } => format!("{note}: {warning}"),
+        StepOutput::Proven { verdict, lost } => {
+            let lost: String = lost.iter().map(|lost| format!("; {lost}")).collect();
+            let pieces = count(verdict.evidence.len(), "piece");
+            format!("{} by {pieces} of evidence{lost}", verdict_words(verdict.verdict))
         }
     }
 }

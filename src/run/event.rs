@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::host::QuietRecord;
 use crate::model::{
-    Digest, GroupId, HostName, InstanceHandling, InstanceId, InstanceStatus, Limits, Package, ProjectId, RequestId,
-    Resources, RunId, Service, StepId,
+    Digest, Fingerprint, GroupId, HostName, InstanceHandling, InstanceId, InstanceStatus, Limits, Package, ProjectId,
+    RequestId, Resources, RunId, Service, StepId,
 };
+use crate::outside::Kept;
 use crate::plan::placement::Held;
 use crate::remedy::Verdict;
 
@@ -253,6 +255,17 @@ pub enum Intent {
     Reboot {
         /// The boot id that ends.
         boot: String,
+        /// Where a ladder is configured: what the host showed when it was proven quiet, a moment before the order.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proven: Option<QuietRecord>,
+        /// The rung of the ladder that is about to be tried, from 0; the reboot over ssh when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rung: Option<usize>,
+    },
+    /// An executable of this machine is run.
+    Run {
+        /// The executable, and what says what it does.
+        command: Vec<String>,
     },
     /// Nothing is changed: something is waited for.
     Await {
@@ -300,6 +313,13 @@ pub enum StepOutput {
     Done {
         /// For people.
         note: String,
+    },
+    /// It is the planned machine, and this is what it is made of.
+    Identified {
+        /// For people.
+        note: String,
+        /// What a reboot can lose.
+        fingerprint: Box<Fingerprint>,
     },
     /// It was so already.
     AlreadySo {
@@ -355,6 +375,20 @@ pub enum StepOutput {
         before: String,
         /// Boot id after.
         after: String,
+        /// Commands that were run to get the host back, in order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        commands: Vec<CommandRun>,
+    },
+    /// An added step came to its end.
+    Ran {
+        /// For people.
+        note: String,
+        /// Executables that were run, in order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        commands: Vec<CommandRun>,
+        /// Why it failed, where its file says that the host goes on all the same.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        warning: Option<String>,
     },
     /// An instance was stopped and started, and runs again.
     ColdBooted {
@@ -371,7 +405,21 @@ pub enum StepOutput {
     Proven {
         /// The verdict.
         verdict: Verdict,
+        /// What the reboot took from the host, where the policy lets it be enabled all the same.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lost: Vec<String>,
     },
+}
+
+/// An executable of this machine that was run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandRun {
+    /// The executable and its arguments.
+    pub command: Vec<String>,
+    /// How it ended, for people.
+    pub end: String,
+    /// What is kept of its output.
+    pub output: Kept,
 }
 
 /// An instance that has to leave a host.

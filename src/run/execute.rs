@@ -177,7 +177,7 @@ impl Engine {
         by: &str,
         observer: &mut dyn Observer,
     ) -> Result<RunEnd, RunError> {
-        let begun = |host: &HostState| host.phase == HostPhase::Active && host.has_begun(StepKind::Update);
+        let begun = |host: &HostState| host.phase == HostPhase::Active && host.is_half_done();
         let half_done: Vec<HostName> =
             state.in_order().filter(|(_, host)| begun(host)).map(|(planned, _)| planned.host.clone()).collect();
         let mut events = vec![

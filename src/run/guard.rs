@@ -13,17 +13,20 @@ use crate::cloud::{
     ServerGroup, ServersQuery,
 };
 use crate::host::{
-    Boot, FenceOrder, HostError, HostErrorKind, HostResult, HostShell, Inquiry, JobOrder, JobStatus, RawFacts,
-    RebootOrder,
+    Boot, FenceOrder, HostError, HostErrorKind, HostResult, HostShell, Inquiry, JobOrder, JobStatus, PowerOrder,
+    RawFacts, RebootOrder,
 };
+use crate::http::JsonAnswer;
 use crate::journal::{JournalError, RegionHold};
 use crate::model::{Domain, HostIdentity, HostName, InstanceId, RequestId, ServiceId, UnitName};
+use crate::outside::{Call, Ended, HttpCall, Outside, Rung};
 
 /// The same ports, that change nothing once `hold` is lost.
 pub(super) fn guarded(ports: &Ports, hold: &Arc<dyn RegionHold>) -> Ports {
     Ports {
         cloud: Arc::new(GuardedCloud { inner: Arc::clone(&ports.cloud), hold: Arc::clone(hold) }),
         shell: Arc::new(GuardedShell { inner: Arc::clone(&ports.shell), hold: Arc::clone(hold) }),
+        outside: Arc::new(GuardedOutside { inner: Arc::clone(&ports.outside), hold: Arc::clone(hold) }),
         clock: Arc::clone(&ports.clock),
     }
 }
@@ -230,5 +233,31 @@ impl HostShell for GuardedShell {
 
     async fn reboot(&self, order: &RebootOrder) -> HostResult<()> {
         self.change(order.host(), "reboot", self.inner.reboot(order)).await
+    }
+}
+
+struct GuardedOutside {
+    inner: Arc<dyn Outside>,
+    hold: Arc<dyn RegionHold>,
+}
+
+#[async_trait]
+impl Outside for GuardedOutside {
+    fn rungs(&self) -> &[Rung] {
+        self.inner.rungs()
+    }
+
+    async fn climb(&self, order: &PowerOrder, rung: &Rung) -> Ended {
+        let climbed = while_held(self.hold.as_ref(), self.inner.climb(order, rung)).await;
+        climbed.unwrap_or_else(|lost| Ended::not_started(lost.to_string()))
+    }
+
+    async fn run(&self, call: &Call) -> Ended {
+        let run = while_held(self.hold.as_ref(), self.inner.run(call)).await;
+        run.unwrap_or_else(|lost| Ended::not_started(lost.to_string()))
+    }
+
+    async fn http(&self, call: &HttpCall) -> Result<JsonAnswer, String> {
+        while_held(self.hold.as_ref(), self.inner.http(call)).await.unwrap_or_else(|lost| Err(lost.to_string()))
     }
 }

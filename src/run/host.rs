@@ -11,7 +11,7 @@ use super::event::{Intent, LeavingInstance, StepFailure, StepOutput};
 use crate::actions::HostMemory;
 use crate::model::{HostName, InstanceId, StepId};
 use crate::plan::PlannedHost;
-use crate::workflow::{Step, StepKind, move_step, steps_of};
+use crate::workflow::{Added, Step, StepKind, move_step, steps_of};
 
 /// How often a host's instances are resolved before something is wrong with it: each round found more to move.
 pub(super) const MAX_ROUNDS: u32 = 8;
@@ -163,13 +163,14 @@ impl HostState {
         self.steps.values()
     }
 
-    /// Forgets everything but what the service was before, and what an instance is owed: an operator wants it tried again.
+    /// Forgets everything but what the service and the machine were before, and what an instance is owed: an operator
+    /// wants it tried again.
     pub(super) fn retry(&mut self, now: Timestamp) {
-        let service_before = self.memory.service_before.take();
+        let memory = std::mem::take(&mut self.memory);
         let booted = self.steps.values().find(|state| state.step.kind == StepKind::ColdBoot);
         let owed = booted.and_then(|state| Some((state.intent.clone()?, state.intended)));
         *self = Self::waiting(now);
-        self.memory.service_before = service_before;
+        self.memory = memory.kept_by_a_retry();
         self.owed = owed;
     }
 
@@ -186,6 +187,12 @@ impl HostState {
     /// Whether a step of that kind was ever started.
     pub fn has_begun(&self, kind: StepKind) -> bool {
         self.steps.values().any(|state| state.step.kind == kind && state.status != StepStatus::Pending)
+    }
+
+    /// Whether anything that cannot be taken back may have been begun on it.
+    pub(super) fn is_half_done(&self) -> bool {
+        let added = [StepKind::Command, StepKind::Ansible].into_iter().any(|kind| self.has_begun(kind));
+        self.has_begun(StepKind::Update) || (added && self.has_begun(StepKind::Fence))
     }
 
     /// Whether a runner has one of its steps.
@@ -223,16 +230,18 @@ impl HostState {
     }
 
     /// Begins the host: its steps come into being. Moves are added when they are resolved.
-    pub(super) fn begin(&mut self, planned: &PlannedHost, now: Timestamp) {
+    pub(super) fn begin(&mut self, planned: &PlannedHost, added: &Added<'_>, now: Timestamp) {
         self.phase = HostPhase::Active;
         self.since = now;
         self.why = None;
         self.rounds = 0;
         self.disturbances = 0;
         // What a retried host was before we disabled it is known only from the first time.
-        self.memory = HostMemory { service_before: self.memory.service_before.take(), ..HostMemory::default() };
-        self.steps =
-            steps_of(planned, &[]).into_iter().map(|step| (step.id.clone(), StepState::new(step, None))).collect();
+        self.memory = std::mem::take(&mut self.memory).kept_by_a_retry();
+        self.steps = steps_of(planned, &[], added)
+            .into_iter()
+            .map(|step| (step.id.clone(), StepState::new(step, None)))
+            .collect();
         if let (Some((intent, at)), Some(first)) = (self.owed.take(), self.steps.values_mut().next()) {
             (first.intent, first.intended) = (Some(intent), at);
         }
@@ -320,6 +329,11 @@ impl HostState {
             self.add_step(host, StepKind::Unfence, Vec::new());
         }
         self.add_step(host, StepKind::Quarantine, Vec::new());
+        let told =
+            self.steps.values().any(|state| state.step.kind == StepKind::Hook && state.status != StepStatus::Pending);
+        for state in self.steps.values_mut().filter(|state| told && state.step.kind == StepKind::Unhook) {
+            state.step.needs = Vec::new();
+        }
     }
 
     /// Whether nova-compute may be stopped by us: a runner that dies may have raised the fence and recorded nothing, so
@@ -342,6 +356,10 @@ impl HostState {
             | StepKind::Update
             | StepKind::Configure
             | StepKind::VerifyConfig
+            | StepKind::Command
+            | StepKind::Hook
+            | StepKind::Unhook
+            | StepKind::Ansible
             | StepKind::Reboot
             | StepKind::Return
             | StepKind::Evidence
@@ -354,10 +372,13 @@ impl HostState {
         match output {
             StepOutput::Disabled { before, .. } => self.memory.service_before = Some(before.clone()),
             StepOutput::Resolved { staying, .. } => self.memory.staying.clone_from(staying),
-            StepOutput::Rebooted { before, after } => {
+            StepOutput::Rebooted { before, after, .. } => {
                 self.memory.boots = Some((before.clone(), after.clone()));
                 // nova-compute starts with the host.
                 self.memory.fenced = false;
+            }
+            StepOutput::Identified { fingerprint, .. } => {
+                self.memory.fingerprint.get_or_insert_with(|| fingerprint.clone());
             }
             StepOutput::Done { .. }
             | StepOutput::AlreadySo { .. }
@@ -365,6 +386,7 @@ impl HostState {
             | StepOutput::Gone { .. }
             | StepOutput::Packages { .. }
             | StepOutput::ColdBooted { .. }
+            | StepOutput::Ran { .. }
             | StepOutput::Proven { .. } => {}
         }
     }

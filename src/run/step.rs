@@ -1,17 +1,19 @@
 //! One step under way: probe, record the intent, apply, verify. Spawned by `driver` alone.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
-use super::event::{FaultScope, Intent, LeavingInstance, StepOutput};
-use crate::actions::{self, HostMemory, Probe, Progress, ProgressSink, StepContext, StepError};
+use super::event::{CommandRun, FaultScope, Intent, LeavingInstance, StepOutput};
+use crate::actions::{self, HostMemory, Intents, Probe, Progress, ProgressSink, StepContext, StepError};
 use crate::clock::Clock;
 use crate::cloud::{Accepted, Cloud};
 use crate::host::HostShell;
 use crate::model::{HostName, RunId, StepId};
+use crate::outside::Outside;
 use crate::plan::Rollout;
 use crate::plan::placement::Held;
 use crate::workflow::StepKind;
@@ -23,6 +25,8 @@ pub struct Ports {
     pub cloud: Arc<dyn Cloud>,
     /// The way to hosts.
     pub shell: Arc<dyn HostShell>,
+    /// The way to executables of this machine.
+    pub outside: Arc<dyn Outside>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -78,6 +82,46 @@ impl ProgressSink for ProgressChannel {
     }
 }
 
+/// Has intents of a step recorded by the owner.
+struct Recorder<'a> {
+    step: &'a StepId,
+    news: &'a mpsc::Sender<News>,
+    last: Mutex<Option<Intent>>,
+    kept: Mutex<Vec<CommandRun>>,
+}
+
+impl Recorder<'_> {
+    /// The last intent that was recorded in this attempt.
+    fn last(&self) -> Option<Intent> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[async_trait]
+impl Intents for Recorder<'_> {
+    async fn record(&self, intent: &Intent) -> Result<(), StepError> {
+        let gone = || StepError::transient(FaultScope::ControlPlane, "the run was let go of");
+        let (recorded, is_recorded) = oneshot::channel();
+        let news = News::Intended(self.step.clone(), intent.clone(), recorded);
+        self.news.send(news).await.map_err(|_| gone())?;
+        is_recorded.await.map_err(|_| gone())?;
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(intent.clone());
+        Ok(())
+    }
+
+    fn keep(&self, run: CommandRun) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(run);
+    }
+
+    fn forget_last(&self) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    }
+
+    fn kept(&self) -> Vec<CommandRun> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 impl StepTask {
     /// Runs the step to its end and tells the owner.
     pub(super) async fn run(self, ports: Ports, news: mpsc::Sender<News>, progress: Option<mpsc::Sender<Progress>>) {
@@ -96,6 +140,7 @@ impl StepTask {
         progress: &dyn ProgressSink,
     ) -> Option<Result<StepOutput, StepError>> {
         let host = self.rollout.hosts.get(self.host)?;
+        let recorder = Recorder { step: &self.step, news, last: Mutex::default(), kept: Mutex::default() };
         let cx = StepContext {
             run: self.run,
             step: &self.step,
@@ -108,14 +153,16 @@ impl StepTask {
             intended: self.intended,
             cloud: ports.cloud.as_ref(),
             shell: ports.shell.as_ref(),
+            outside: ports.outside.as_ref(),
             clock: ports.clock.as_ref(),
+            intents: &recorder,
             progress,
             poll: self.poll,
         };
         if let Some(output) = self.known_in_a_dry_run() {
             return Some(Ok(output));
         }
-        let result = self.attempt(&cx, news).await?;
+        let result = actions::lenient(&cx, self.kind, self.attempt(&cx, &recorder).await?);
         if result.as_ref().is_err_and(|error| error.scope == FaultScope::Target) {
             self.look_at_target(&cx, news).await;
         }
@@ -123,14 +170,14 @@ impl StepTask {
     }
 
     /// Probes, has the intent recorded, applies and verifies; `None` when the owner is gone.
-    async fn attempt(&self, cx: &StepContext<'_>, news: &mpsc::Sender<News>) -> Option<Result<StepOutput, StepError>> {
+    async fn attempt(&self, cx: &StepContext<'_>, recorder: &Recorder<'_>) -> Option<Result<StepOutput, StepError>> {
         let action = actions::for_step(self.kind);
         let intent = match action.probe(cx).await {
             Err(error) => return Some(Err(error)),
             Ok(Probe::Done(output)) => return Some(Ok(output)),
             Ok(Probe::InFlight(intent)) => {
                 if self.intent.as_ref() != Some(&intent) {
-                    self.record(news, &intent).await?;
+                    recorder.record(&intent).await.ok()?;
                 }
                 return Some(match self.mode {
                     Mode::Real => action.verify(cx, &intent, &Accepted::default()).await,
@@ -140,7 +187,7 @@ impl StepTask {
             Ok(Probe::Needed(intent)) => intent,
         };
         let cx = &StepContext { intended: None, ..*cx };
-        self.record(news, &intent).await?;
+        recorder.record(&intent).await.ok()?;
         if self.mode == Mode::Dry {
             // To resolve is to look: what it finds is what the dry run shows.
             return Some(if self.kind == StepKind::Resolve {
@@ -153,6 +200,7 @@ impl StepTask {
             Err(error) => return Some(Err(error)),
             Ok(accepted) => accepted,
         };
+        let intent = recorder.last().unwrap_or(intent);
         Some(action.verify(cx, &intent, &accepted).await)
     }
 
@@ -163,13 +211,6 @@ impl StepTask {
             // An owner that is gone has let go of the run; whoever resumes looks when it must.
             let _ = news.send(News::Seen(target.clone(), held)).await;
         }
-    }
-
-    /// Has the intent recorded; `None` when the owner is gone, so that nothing is done.
-    async fn record(&self, news: &mpsc::Sender<News>, intent: &Intent) -> Option<()> {
-        let (recorded, is_recorded) = oneshot::channel();
-        news.send(News::Intended(self.step.clone(), intent.clone(), recorded)).await.ok()?;
-        is_recorded.await.ok()
     }
 
     /// What a dry run takes for granted without a probe: a second look would find every instance where it was, and
@@ -191,6 +232,7 @@ impl StepTask {
             | StepKind::Enable
             | StepKind::Settle
             | StepKind::Probe
+            | StepKind::Unhook
             | StepKind::Unfence
             | StepKind::Quarantine => {
                 Some(StepOutput::Done { note: "to be seen after the steps before it".to_owned() })
@@ -204,6 +246,9 @@ impl StepTask {
             | StepKind::Update
             | StepKind::Configure
             | StepKind::ColdBoot
+            | StepKind::Command
+            | StepKind::Hook
+            | StepKind::Ansible
             | StepKind::Reboot => None,
         }
     }
@@ -213,10 +258,13 @@ impl StepTask {
         match intent {
             Intent::Migrate { target, .. } => StepOutput::Moved { to: target.clone(), migration: None, request: None },
             Intent::Disable { before } => StepOutput::Disabled { before: before.clone(), request: None },
-            Intent::Reboot { boot } => {
-                StepOutput::Rebooted { before: boot.clone(), after: "not rebooted: dry run".to_owned() }
-            }
-            Intent::Enable
+            Intent::Reboot { boot, .. } => StepOutput::Rebooted {
+                before: boot.clone(),
+                after: "not rebooted: dry run".to_owned(),
+                commands: Vec::new(),
+            },
+            Intent::Run { .. }
+            | Intent::Enable
             | Intent::Job { .. }
             | Intent::Fence { .. }
             | Intent::ColdBoot { .. }

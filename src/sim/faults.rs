@@ -103,6 +103,8 @@ pub enum HostFault {
     OldKernel,
     /// nova-compute does not start.
     NoCompute,
+    /// One of its links does not come up.
+    LosesLink,
 }
 
 /// Makes package jobs go wrong.

@@ -12,7 +12,7 @@ pub mod scenario;
 mod texts;
 pub mod world;
 
-pub use ports::{SimClock, SimCloud, SimRegion, SimShell};
+pub use ports::{SimClock, SimCloud, SimOutside, SimRegion, SimShell};
 pub use remote::SimRemoteShell;
 pub use scenario::Scenario;
 pub use texts::NOVA_CONF_HOST_MODEL;

@@ -79,7 +79,19 @@ pub fn collect(world: &World, host: &SimHost, inquiry: &Inquiry) -> RawFacts {
     put(&section::nova_conf(0, NOVA_CONF), 0, machine.nova_conf.clone());
     let active = if host.compute.is_started() { "active" } else { "inactive" };
     put(section::COMPUTE_UNIT, 0, format!("LoadState=loaded\nActiveState={active}\n"));
+    put(section::FINGERPRINT, 0, fingerprint(machine));
+    put(section::HOLDS, 0, String::new());
     raw
+}
+
+/// What a reboot can take from a simulated machine: one of its links.
+fn fingerprint(machine: &Machine) -> String {
+    let mut text = "agent neutron-openvswitch-agent\tactive\ncpus\t64\nlink ens1\tup\nmemory\t263000000\n".to_owned();
+    if !machine.lost_a_link {
+        text.push_str("link ens2\tup\n");
+    }
+    text.push_str("mount /var/lib/nova/instances\t\ntime\tyes\n");
+    text
 }
 
 fn os_release(os: Os) -> &'static str {

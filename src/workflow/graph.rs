@@ -7,7 +7,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use serde::Serialize;
 
 use super::StepKind;
-use crate::model::{HostName, InstanceId, StepId};
+use crate::model::{ExtraStep, ExtraWork, HostName, InstanceId, Moment, StepId};
 use crate::plan::{PlannedHost, Rollout};
 
 /// A vertex of the workflow graph.
@@ -58,7 +58,7 @@ impl Workflow {
     }
 }
 
-/// The steps of one host with `moves` to make, in the order of [`StepKind`].
+/// The steps of one host with `moves` to make, in the order of [`StepKind`], with what remedy and policy add.
 ///
 /// ```text
 /// identify ─ disable ─┬─ stage ───────────────────────────────────┐
@@ -67,55 +67,137 @@ impl Workflow {
 /// ```
 ///
 /// `resolve/2` looks again after the moves; rounds go on until nothing is left to leave.
-pub fn host_steps(host: &HostName, moves: &[InstanceId]) -> Vec<Step> {
-    let id = |what: &str| StepId::of(host, what);
-    let step = |kind: StepKind, needs: Vec<StepId>| Step {
-        id: id(kind.name()),
-        kind,
-        host: host.clone(),
-        instance: None,
-        needs,
-    };
-    let mut steps = vec![
-        step(StepKind::Identify, vec![]),
-        step(StepKind::Disable, vec![id("identify")]),
-        step(StepKind::Stage, vec![id("disable")]),
-        step(StepKind::Resolve, vec![id("disable")]),
-    ];
-    let mut emptied = id("resolve");
+pub fn host_steps(host: &HostName, moves: &[InstanceId], added: &Added<'_>) -> Vec<Step> {
+    let extra = added.steps.as_slice();
+    let mut way = Way { host, added, steps: Vec::new() };
+    way.push(StepKind::Identify, vec![]);
+    let ready = way.extras(Moment::BeforeHost, way.id("identify"));
+    way.push(StepKind::Disable, vec![ready]);
+    let told = way.hooks(1, way.id("disable"));
+    let disabled = way.extras(Moment::BeforeDrain, told);
+    let replaced = extra.iter().any(|step| step.when == Moment::InsteadOfUpdate);
+    if !replaced {
+        way.push(StepKind::Stage, vec![disabled.clone()]);
+    }
+    way.push(StepKind::Resolve, vec![disabled]);
+    let mut emptied = way.id("resolve");
     if !moves.is_empty() {
-        steps.extend(moves.iter().map(|instance| move_step(host, *instance, &emptied)));
-        emptied = id("resolve/2");
-        steps.push(Step {
-            id: emptied.clone(),
-            kind: StepKind::Resolve,
-            host: host.clone(),
-            instance: None,
-            needs: moves.iter().map(|instance| StepId::of_move(host, *instance)).collect(),
-        });
+        way.steps.extend(moves.iter().map(|instance| move_step(host, *instance, &emptied)));
+        emptied = way.id("resolve/2");
+        let moved = moves.iter().map(|instance| StepId::of_move(host, *instance)).collect();
+        way.push_as(emptied.clone(), StepKind::Resolve, moved);
     }
-    steps.push(step(StepKind::Fence, vec![emptied]));
-    steps.push(step(StepKind::Update, vec![id("stage"), id("fence")]));
-    let chain = [
-        StepKind::Update,
-        StepKind::Configure,
-        StepKind::VerifyConfig,
-        StepKind::Reboot,
-        StepKind::Return,
-        StepKind::Evidence,
-        StepKind::Enable,
-        StepKind::Settle,
-    ];
-    for pair in chain.windows(2) {
-        steps.push(step(pair[1], vec![id(pair[0].name())]));
+    way.push(StepKind::Fence, vec![emptied]);
+    let told = way.hooks(2, way.id("fence"));
+    let drained = way.extras(Moment::AfterDrain, told);
+    let ready = way.extras(Moment::BeforeUpdate, drained);
+    let updated = if replaced {
+        way.extras(Moment::InsteadOfUpdate, ready)
+    } else {
+        way.push(StepKind::Update, vec![way.id("stage"), ready]);
+        way.id("update")
+    };
+    let mut last = way.extras(Moment::AfterUpdate, updated);
+    for (kind, then) in [
+        (StepKind::Configure, None),
+        (StepKind::VerifyConfig, Some(Moment::BeforeReboot)),
+        (StepKind::Reboot, None),
+        (StepKind::Return, Some(Moment::AfterReboot)),
+        (StepKind::Evidence, Some(Moment::BeforeEnable)),
+        (StepKind::Enable, Some(Moment::AfterEnable)),
+        (StepKind::Settle, None),
+    ] {
+        way.push(kind, vec![last]);
+        last = way.id(kind.name());
+        if kind == StepKind::VerifyConfig {
+            last = way.hooks(3, last);
+        } else if kind == StepKind::Enable {
+            last = way.unhooks(last);
+        }
+        if let Some(moment) = then {
+            last = way.extras(moment, last);
+        }
     }
-    steps
+    way.steps
+}
+
+/// The steps of one host, as they are put together.
+struct Way<'a> {
+    host: &'a HostName,
+    added: &'a Added<'a>,
+    steps: Vec<Step>,
+}
+
+/// What a rollout adds to each host's way.
+#[derive(Debug, Clone, Default)]
+pub struct Added<'a> {
+    /// Steps of remedy and policy, in their order.
+    pub steps: Vec<&'a ExtraStep>,
+    /// Names of the policy's hooks, in their order.
+    pub hooks: Vec<&'a str>,
+}
+
+impl Way<'_> {
+    fn id(&self, what: &str) -> StepId {
+        StepId::of(self.host, what)
+    }
+
+    fn push(&mut self, kind: StepKind, needs: Vec<StepId>) {
+        self.push_as(self.id(kind.name()), kind, needs);
+    }
+
+    fn push_as(&mut self, id: StepId, kind: StepKind, needs: Vec<StepId>) {
+        self.steps.push(Step { id, kind, host: self.host.clone(), instance: None, needs });
+    }
+
+    /// Has all hooks tell it for the `round`-th time.
+    fn hooks(&mut self, round: u32, after: StepId) -> StepId {
+        let mut last = after;
+        for name in &self.added.hooks {
+            let id = self.id(&if round == 1 { format!("hook/{name}") } else { format!("hook/{name}/{round}") });
+            self.push_as(id.clone(), StepKind::Hook, vec![last]);
+            last = id;
+        }
+        last
+    }
+
+    /// Has all hooks take it back, the last one first.
+    fn unhooks(&mut self, after: StepId) -> StepId {
+        let mut last = after;
+        for name in self.added.hooks.iter().rev() {
+            let id = self.id(&format!("unhook/{name}"));
+            self.push_as(id.clone(), StepKind::Unhook, vec![last]);
+            last = id;
+        }
+        last
+    }
+
+    /// Adds the steps of a moment, one after another; gives what comes after them waits for.
+    fn extras(&mut self, moment: Moment, after: StepId) -> StepId {
+        let mut last = after;
+        for extra in self.added.steps.iter().filter(|extra| extra.when == moment) {
+            let id = self.id(&format!("{}/{}", extra.kind(), extra.name));
+            self.push_as(id.clone(), extra.kind(), vec![last]);
+            last = id;
+        }
+        last
+    }
+}
+
+impl ExtraStep {
+    /// The kind of step that it is.
+    pub const fn kind(&self) -> StepKind {
+        match self.work {
+            ExtraWork::Command(_) => StepKind::Command,
+            ExtraWork::Ansible(_) => StepKind::Ansible,
+        }
+    }
 }
 
 /// The steps of a planned subject: a host's with its moves, or the one of an instance in the place of a host.
-pub fn steps_of(planned: &PlannedHost, moves: &[InstanceId]) -> Vec<Step> {
+pub fn steps_of(planned: &PlannedHost, moves: &[InstanceId], added: &Added<'_>) -> Vec<Step> {
     if planned.cold_boot.is_none() {
-        return host_steps(&planned.host, moves);
+        return host_steps(&planned.host, moves, added);
     }
     let id = StepId::of(&planned.host, StepKind::ColdBoot.name());
     vec![Step { id, kind: StepKind::ColdBoot, host: planned.host.clone(), instance: None, needs: Vec::new() }]
@@ -136,8 +218,9 @@ pub(crate) fn move_step(host: &HostName, instance: InstanceId, resolved: &StepId
 /// Grows linearly with hosts and moves.
 pub fn graph(rollout: &Rollout) -> Workflow {
     let mut workflow = Workflow { graph: DiGraph::new(), by_id: BTreeMap::new() };
+    let added = rollout.added();
     for host in &rollout.hosts {
-        for step in steps_of(host, &moves_of(host)) {
+        for step in steps_of(host, &moves_of(host), &added) {
             let id = step.id.clone();
             let index = workflow.graph.add_node(step);
             workflow.by_id.insert(id, index);
@@ -179,7 +262,7 @@ mod tests {
     fn a_reboot_waits_for_every_move_and_the_staged_update() {
         let host = HostName::new("compute-1");
         let moves = [InstanceId::new(Uuid::from_u128(1)), InstanceId::new(Uuid::from_u128(2))];
-        let steps = host_steps(&host, &moves);
+        let steps = host_steps(&host, &moves, &Added::default());
         let mut before = std::collections::BTreeSet::new();
         let mut open = vec![StepId::of(&host, "reboot")];
         while let Some(id) = open.pop() {
@@ -196,10 +279,64 @@ mod tests {
     }
 
     #[test]
+    fn hooks_span_the_work_are_renewed_within_it_and_taken_back_in_turn() {
+        let host = HostName::new("compute-1");
+        let steps = host_steps(&host, &[], &Added { steps: Vec::new(), hooks: vec!["alarms", "pager"] });
+        let needs = |what: &str| steps.iter().find(|step| step.id == StepId::of(&host, what)).unwrap().needs.clone();
+        for (what, needed) in [
+            ("hook/alarms", "disable"),
+            ("hook/pager", "hook/alarms"),
+            ("resolve", "hook/pager"),
+            ("hook/alarms/2", "fence"),
+            ("hook/alarms/3", "verify-config"),
+            ("reboot", "hook/pager/3"),
+            ("unhook/pager", "enable"),
+            ("unhook/alarms", "unhook/pager"),
+            ("settle", "unhook/alarms"),
+        ] {
+            assert_eq!(needs(what), [StepId::of(&host, needed)], "{what}");
+        }
+    }
+
+    #[test]
     fn an_empty_host_goes_from_one_look_to_the_fence() {
         let host = HostName::new("compute-1");
-        let steps = host_steps(&host, &[]);
+        let steps = host_steps(&host, &[], &Added::default());
         let fence = steps.iter().find(|step| step.kind == StepKind::Fence).unwrap();
         assert_eq!(fence.needs, [StepId::of(&host, "resolve")]);
+    }
+
+    #[test]
+    fn added_steps_stand_where_their_file_says_one_after_another() {
+        let host = HostName::new("compute-1");
+        let extra = |name: &str, when: &str| -> ExtraStep {
+            let written = serde_json::json!({"name": name, "when": when, "do": {"command": {"run": ["/bin/x"]}}});
+            serde_json::from_value(written).unwrap()
+        };
+        let moments = [
+            ("before-host", "identify", "disable"),
+            ("before-drain", "disable", "resolve"),
+            ("after-drain", "fence", "update"),
+            ("before-update", "fence", "update"),
+            ("after-update", "update", "configure"),
+            ("before-reboot", "verify-config", "reboot"),
+            ("after-reboot", "return", "evidence"),
+            ("before-enable", "evidence", "enable"),
+            ("after-enable", "enable", "settle"),
+        ];
+        for (moment, before, after) in moments {
+            let (one, two) = (extra("one", moment), extra("two", moment));
+            let steps = host_steps(&host, &[], &Added { steps: vec![&one, &two], hooks: Vec::new() });
+            let needs =
+                |what: &str| steps.iter().find(|step| step.id == StepId::of(&host, what)).unwrap().needs.clone();
+            assert_eq!(needs("command/one"), [StepId::of(&host, before)], "{moment}");
+            assert_eq!(needs("command/two"), [StepId::of(&host, "command/one")], "{moment}");
+            assert!(needs(after).contains(&StepId::of(&host, "command/two")), "{moment}");
+        }
+        let instead = extra("one", "instead-of-update");
+        let steps = host_steps(&host, &[], &Added { steps: vec![&instead], hooks: Vec::new() });
+        assert!(steps.iter().all(|step| !matches!(step.kind, StepKind::Stage | StepKind::Update)));
+        let configure = steps.iter().find(|step| step.kind == StepKind::Configure).unwrap();
+        assert_eq!(configure.needs, [StepId::of(&host, "command/one")]);
     }
 }

@@ -32,6 +32,8 @@ kinds! {
     Identify = "identify",
     /// Its service is taken out of service with our mark.
     Disable = "disable",
+    /// Others are told that the host is worked on; told again while it lasts.
+    Hook = "hook",
     /// Updates are downloaded while instances still move.
     Stage = "stage",
     /// What leaves and what stays, from fresh facts.
@@ -46,6 +48,10 @@ kinds! {
     Configure = "configure",
     /// All that can be seen before a reboot is as the remedy wants it.
     VerifyConfig = "verify-config",
+    /// An executable that a remedy or policy adds.
+    Command = "command",
+    /// A playbook that a remedy or policy adds.
+    Ansible = "ansible",
     /// Proven quiet, then rebooted.
     Reboot = "reboot",
     /// nova-compute reports again.
@@ -54,6 +60,8 @@ kinds! {
     Evidence = "evidence",
     /// Its service is put back into service.
     Enable = "enable",
+    /// What others were told is taken back.
+    Unhook = "unhook",
     /// The scheduler had time to see the host as it is.
     Settle = "settle",
     /// A tiny instance is booted onto it, seen running, and deleted; only where the policy has one.
@@ -67,9 +75,9 @@ kinds! {
 }
 
 impl StepKind {
-    /// Whether the step belongs to the ordinary way of a host, not to the aftercare of a failed one.
+    /// Whether the step belongs to the ordinary way of a host alone, and not to the aftercare of a failed one as well.
     pub const fn is_ordinary(self) -> bool {
-        !matches!(self, Self::Unfence | Self::Quarantine)
+        !matches!(self, Self::Unfence | Self::Quarantine | Self::Unhook)
     }
 }
 

@@ -9,5 +9,5 @@ mod kind;
 
 pub use export::{dot, mermaid};
 pub(crate) use graph::move_step;
-pub use graph::{EdgeKind, Step, Workflow, graph, host_steps, steps_of};
+pub use graph::{Added, EdgeKind, Step, Workflow, graph, host_steps, steps_of};
 pub use kind::StepKind;

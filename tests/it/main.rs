@@ -10,6 +10,7 @@ mod house;
 #[cfg(feature = "lab")]
 mod lab;
 mod openstack;
+mod outside;
 mod plans;
 mod remedy;
 mod ssh;

@@ -5,7 +5,7 @@ use super::rig::{Rig, failed};
 use crate::actions::ErrorClass::{NeedsOperator, Permanent, Transient};
 use crate::actions::{HostMemory, Probe};
 use crate::host::{HostErrorKind, JobStatus};
-use crate::model::{Mark, NovaConfHandling, RunId, ServiceState};
+use crate::model::{Fingerprint, Mark, NovaConfHandling, OnFailure, RunId, ServiceState};
 use crate::remedy::VerdictKind;
 use crate::run::event::{FaultScope, Intent, PackageChange, StepOutput};
 use crate::workflow::StepKind::{Configure, Evidence, Identify, Stage, Update, VerifyConfig};
@@ -209,7 +209,7 @@ async fn a_host_is_mitigated_by_evidence_alone() {
 
     rig.lab.state().installed = 2;
     rig.lab.state().sysfs = "Mitigation: Clear CPU buffers; SMT vulnerable";
-    let StepOutput::Proven { verdict } = rig.run(Evidence).await.unwrap() else { panic!() };
+    let StepOutput::Proven { verdict, .. } = rig.run(Evidence).await.unwrap() else { panic!() };
     assert_eq!(verdict.verdict, VerdictKind::Mitigated);
 }
 
@@ -257,4 +257,48 @@ fn the_job_of_a_step_is_a_unit_of_its_own() {
         rig.apply(Update, &intent).await.unwrap();
         assert_eq!(rig.lab.state().jobs.get(&unit), Some(&JobStatus::Running));
     });
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_reboot_takes_from_a_host_keeps_it_out_of_service_unless_the_policy_lets_it_pass() {
+    let rebooted = |fingerprint: &'static str| {
+        let mut rig = Rig::new();
+        rig.lab.state().installed = 2;
+        rig.lab.state().sysfs = "Mitigation: Clear CPU buffers";
+        let before = "cpus\t64\nlink ens1\tup\nmount /srv\t\n";
+        let things = before.lines().filter_map(|line| line.split_once('\t'));
+        let things = things.map(|(thing, amount)| (thing.to_owned(), amount.to_owned())).collect();
+        rig.memory.fingerprint = Some(Box::new(Fingerprint::new(things)));
+        rig.lab.state().fingerprint = fingerprint;
+        rig
+    };
+    let words = ["is mitigated, and is not what it was before its reboot", "/srv is not mounted", "link ens1 is gone"];
+    let lost = rebooted("cpus\t64\n");
+    failed(lost.run(Evidence).await, Permanent, FaultScope::Host, &words);
+    assert!(lost.lab.began.elapsed().as_secs() >= 600, "it was given its time");
+
+    let late = rebooted("cpus\t64\n");
+    late.lab.state().later(200, |s| s.fingerprint = "cpus\t64\nlink ens1\tup\nmount /srv\t\n");
+    assert!(matches!(late.run(Evidence).await.unwrap(), StepOutput::Proven { lost, .. } if lost.is_empty()));
+
+    let mut told = rebooted("cpus\t64\nmount /srv\t\n");
+    told.rollout.policy.fingerprint.on_loss = OnFailure::Warn;
+    let StepOutput::Proven { lost, .. } = told.run(Evidence).await.unwrap() else { panic!() };
+    assert_eq!(lost, ["link ens1 is gone or down"]);
+
+    let mut ignored = rebooted("cpus\t64\nmount /srv\t\n");
+    ignored.rollout.policy.fingerprint.ignore = vec!["link ens1".to_owned()];
+    assert!(matches!(ignored.run(Evidence).await.unwrap(), StepOutput::Proven { lost, .. } if lost.is_empty()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_updates_are_installed_where_the_policy_says_so_and_only_there() {
+    let mut rig = Rig::held();
+    rig.rollout.policy.packages.all_updates = true;
+    let StepOutput::Packages { changed, .. } = rig.run(Update).await.unwrap() else { panic!() };
+    assert_eq!(changed.len(), 1);
+    let intent = rig.intent(Stage).await;
+    assert!(matches!(&intent, Intent::Job { summary, .. } if summary == "download everything"), "{intent:?}");
+    // Nothing tells whether there is more: only the job's own end says that it was done.
+    assert!(matches!(rig.probe(Update, None).await.unwrap(), Probe::Done(_)));
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::region::{Fault, HOST, Lab, State, cloud_error, epoch, host};
-use crate::actions::{Progress, ProgressSink};
+use crate::actions::{Intents, Progress, ProgressSink, StepError};
 use crate::clock::Clock;
 use crate::cloud::{
     Accepted, Aggregate, Allocation, ApiCost, Cloud, CloudErrorKind, CloudResult, Compute, ComputeService, Hypervisor,
@@ -13,13 +13,16 @@ use crate::cloud::{
 };
 use crate::host::facts::{STATUS_NOT_THERE, section};
 use crate::host::{
-    Boot, FenceOrder, HostError, HostErrorKind, HostResult, HostShell, Inquiry, Job, JobOrder, JobStatus, RawFacts,
-    RebootOrder, Section,
+    Boot, FenceOrder, HostError, HostErrorKind, HostResult, HostShell, Inquiry, Job, JobOrder, JobStatus, PowerOrder,
+    RawFacts, RebootOrder, Section,
 };
+use crate::http::JsonAnswer;
 use crate::model::{
     Domain, DomainState, HostIdentity, HostName, InstanceId, InstanceStatus, RequestId, Resources, ServiceId,
     ServiceStatus, UnitName,
 };
+use crate::outside::{Call, Ended, Exit, HttpCall, Kept, Outside, Rung, with_host};
+use crate::run::event::{CommandRun, Intent};
 
 impl Lab {
     /// One call to the cloud: `effect` is written down when it changes something and arrives.
@@ -294,8 +297,8 @@ impl HostShell for Lab {
 
     async fn start_job(&self, order: &JobOrder) -> HostResult<()> {
         let effect = match &order.job {
-            Job::StagePackages(_) => "stage",
-            Job::UpdatePackages(_) => "update",
+            Job::StagePackages(_) | Job::StageAll(_) => "stage",
+            Job::UpdatePackages(_) | Job::UpdateAll(_) => "update",
             Job::AddCpuFlags { .. } => "edit",
         };
         let (unit, job) = (order.unit.clone(), order.job.clone());
@@ -306,14 +309,18 @@ impl HostShell for Lab {
             s.later(seconds, move |s| {
                 s.jobs.insert(unit, JobStatus::Ended { status, output: output.to_owned() });
                 match job {
-                    Job::UpdatePackages(_) if status == 0 => s.installed = s.available,
+                    Job::UpdatePackages(_) | Job::UpdateAll(_) if status == 0 => s.installed = s.available,
                     Job::AddCpuFlags { flags, .. } if status == 0 => {
                         s.nova_conf = format!(
                             "[libvirt]\ncpu_mode = custom\ncpu_model = IvyBridge\ncpu_model_extra_flags = {}\n",
                             flags.join(", ")
                         );
                     }
-                    Job::StagePackages(_) | Job::UpdatePackages(_) | Job::AddCpuFlags { .. } => {}
+                    Job::StagePackages(_)
+                    | Job::UpdatePackages(_)
+                    | Job::StageAll(_)
+                    | Job::UpdateAll(_)
+                    | Job::AddCpuFlags { .. } => {}
                 }
             });
             Ok(())
@@ -365,6 +372,7 @@ fn sections(s: &State) -> RawFacts {
         Section { status: 124, text: String::new() }
     };
     put(section::VULNERABILITIES, vulnerabilities);
+    put(section::FINGERPRINT, text(s.fingerprint.to_owned()));
     raw
 }
 
@@ -377,5 +385,71 @@ impl Clock for Lab {
 impl ProgressSink for Lab {
     fn report(&self, progress: Progress) {
         self.state().progress.push(progress);
+    }
+}
+
+#[async_trait]
+impl Intents for Lab {
+    async fn record(&self, intent: &Intent) -> Result<(), StepError> {
+        *self.recorded.lock().expect("no test panics while it holds it") = Some(intent.clone());
+        Ok(())
+    }
+
+    fn keep(&self, run: CommandRun) {
+        self.state().kept.push(run);
+    }
+
+    fn forget_last(&self) {
+        self.state().kept.pop();
+    }
+
+    fn kept(&self) -> Vec<CommandRun> {
+        self.state().kept.clone()
+    }
+}
+
+#[async_trait]
+impl Outside for Lab {
+    fn rungs(&self) -> &[Rung] {
+        &self.rungs
+    }
+
+    async fn climb(&self, order: &PowerOrder, rung: &Rung) -> Ended {
+        let words = with_host(&rung.command, order.host()).expect("a host with a plain name");
+        let mut state = self.state();
+        state.effects.push(format!("power {}", words.join(" ")));
+        if words[0] == "/bin/false" {
+            return Ended { exit: Exit::Status(1), stdout: String::new(), kept: Kept::of(b"no session") };
+        }
+        state.power_cycle(30);
+        Ended { exit: Exit::Status(0), stdout: String::new(), kept: Kept::of(b"Chassis Power Control: Cycle") }
+    }
+
+    async fn run(&self, call: &Call) -> Ended {
+        let script = self.state().executable;
+        let (status, stdout) = script(&mut self.state(), call);
+        Ended { exit: Exit::Status(status), stdout: stdout.clone(), kept: Kept::of(stdout.as_bytes()) }
+    }
+
+    async fn http(&self, call: &HttpCall) -> Result<JsonAnswer, String> {
+        let mut state = self.state();
+        if let Some((status, body)) = state.answers_of_services.pop_front() {
+            return if status == 0 { Err(body) } else { Ok(JsonAnswer { status, body: body.into() }) };
+        }
+        let body = match (call.method, &call.body) {
+            ("POST", Some(silence)) => {
+                let id = state.silence(silence);
+                serde_json::json!({"silenceID": id})
+            }
+            ("DELETE", _) => {
+                let id = call.url.rsplit('/').next().unwrap_or_default().to_owned();
+                state.effects.push(format!("not silenced {id}"));
+                let found = state.silences.iter_mut().find(|silence| silence["id"] == id.as_str());
+                found.expect("a silence that is there")["status"] = serde_json::json!({"state": "expired"});
+                serde_json::Value::Null
+            }
+            _ => state.silences.clone().into(),
+        };
+        Ok(JsonAnswer { status: 200, body })
     }
 }

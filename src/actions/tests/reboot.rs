@@ -22,6 +22,10 @@ fn with_stay() -> Rig {
     rig
 }
 
+fn rebooted() -> StepOutput {
+    StepOutput::Rebooted { before: "boot-1".to_owned(), after: "boot-2".to_owned(), commands: Vec::new() }
+}
+
 fn domain(number: u128, state: DomainState) -> Domain {
     Domain { id: id(number).to_string(), name: format!("stray-{number}"), state }
 }
@@ -59,7 +63,7 @@ fn disquiets() -> Vec<(&'static str, Disturb)> {
 async fn a_quiet_host_is_rebooted_once_and_proven_by_its_boot_id() {
     let rig = with_stay();
     let output = rig.run(Reboot).await.unwrap();
-    assert_eq!(output, StepOutput::Rebooted { before: "boot-1".to_owned(), after: "boot-2".to_owned() });
+    assert_eq!(output, rebooted());
     assert_eq!(rig.count("reboot"), 1);
 }
 
@@ -69,7 +73,7 @@ async fn nothing_that_is_not_quiet_is_ever_rebooted() {
         let rig = with_stay();
         disturb(&mut rig.lab.state());
         failed(rig.run(Reboot).await, Disquiet, FaultScope::Host, &["compute-1 is not quiet", word]);
-        let intent = Intent::Reboot { boot: "boot-1".to_owned() };
+        let intent = Intent::Reboot { boot: "boot-1".to_owned(), proven: None, rung: None };
         failed(rig.attempt(Reboot, Some(&intent)).await, Disquiet, FaultScope::Host, &[word]);
         failed(rig.apply(Reboot, &intent).await, Disquiet, FaultScope::Host, &[word]);
         assert_eq!(rig.count("reboot"), 0, "{word}");
@@ -129,7 +133,7 @@ async fn a_host_that_already_rebooted_is_not_rebooted_again() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(rig.probe(Reboot, Some(&intent)).await.unwrap(), Probe::InFlight(intent.clone()));
     let output = rig.attempt(Reboot, Some(&intent)).await.unwrap();
-    assert_eq!(output, StepOutput::Rebooted { before: "boot-1".to_owned(), after: "boot-2".to_owned() });
+    assert_eq!(output, rebooted());
     // Killed after it came back.
     assert_eq!(rig.probe(Reboot, Some(&intent)).await.unwrap(), Probe::Done(output));
     rig.apply(Reboot, &intent).await.unwrap();

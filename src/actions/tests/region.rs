@@ -18,6 +18,8 @@ use crate::model::{
     Domain, DomainState, HostIdentity, HostName, InstanceId, InstanceStatus, ProjectId, RequestId, Resources, Service,
     ServiceId, ServiceState, ServiceStatus, UnitName,
 };
+use crate::outside::{Call, Rung};
+use crate::run::event::{CommandRun, Intent};
 
 /// The host that is remedied.
 pub const HOST: &str = "compute-1";
@@ -107,6 +109,16 @@ pub struct State {
     /// Every change that was made, in order.
     pub effects: Vec<String>,
     pub progress: Vec<Progress>,
+    /// What Alertmanager has.
+    pub silences: Vec<serde_json::Value>,
+    /// What services answer next: a status and words, or 0 and why there is no answer.
+    pub answers_of_services: VecDeque<(u16, String)>,
+    /// What the host is made of.
+    pub fingerprint: &'static str,
+    /// What an executable does: its exit status and what it prints.
+    pub executable: fn(&mut State, &Call) -> (i32, String),
+    /// Executables that steps ran.
+    pub kept: Vec<CommandRun>,
     faults: BTreeMap<&'static str, VecDeque<Fault>>,
     agenda: Vec<(Instant, Incident)>,
     next_record: u64,
@@ -116,6 +128,10 @@ pub struct State {
 pub struct Lab {
     state: Mutex<State>,
     pub began: Instant,
+    /// The operator's ladder. A command whose program is `/bin/false` fails, any other gets the host back.
+    pub rungs: Vec<Rung>,
+    /// The last intent that a step recorded by itself.
+    pub recorded: Mutex<Option<Intent>>,
 }
 
 pub fn id(number: u128) -> InstanceId {
@@ -211,6 +227,11 @@ impl State {
             job: (30, 0, "Complete!"),
             effects: Vec::new(),
             progress: Vec::new(),
+            silences: Vec::new(),
+            answers_of_services: VecDeque::new(),
+            fingerprint: "cpus\t64\nlink ens1\tup\nmount /srv\t\n",
+            executable: obedient,
+            kept: Vec::new(),
             faults: BTreeMap::new(),
             agenda: Vec::new(),
             next_record: 100,
@@ -469,6 +490,29 @@ impl State {
         });
     }
 
+    /// The host's power is switched off and on: it boots, whatever it did before.
+    pub fn power_cycle(&mut self, seconds: u64) {
+        self.answers = false;
+        let boot = format!("{}-cycled", self.boot);
+        self.later(seconds, move |s| {
+            s.answers = true;
+            s.boot = boot;
+            s.unit = "active";
+        });
+    }
+
+    /// Alertmanager takes a silence, or another end of one that it has; gives its id.
+    pub fn silence(&mut self, silence: &serde_json::Value) -> String {
+        let mut silence = silence.clone();
+        self.effects.push(format!("silenced until {}", silence["endsAt"].as_str().unwrap_or_default()));
+        let id = silence["id"].as_str().map_or_else(|| format!("id-{}", self.silences.len()), str::to_owned);
+        self.silences.retain(|one| one["id"] != id.as_str());
+        silence["id"] = id.as_str().into();
+        silence["status"] = serde_json::json!({"state": "active"});
+        self.silences.push(silence);
+        id
+    }
+
     /// nova-compute reports every ten seconds from now on.
     pub fn report(&mut self) {
         let found = self.services.get_mut(&host(HOST)).expect("one of three");
@@ -477,9 +521,28 @@ impl State {
     }
 }
 
+/// Does what it is told, whether it is called as a command or as `ansible-playbook`.
+pub fn obedient(state: &mut State, call: &Call) -> (i32, String) {
+    let says = |word: &str| call.words.iter().any(|one| one == word);
+    if says("--list-hosts") {
+        return (0, format!("  play #1 (all): all\n    hosts (1):\n      {HOST}\n"));
+    }
+    let acts = call.input.contains("\"phase\":\"apply\"") || (call.input.is_empty() && !says("--check"));
+    let was_done = state.count("executable") > 0;
+    if acts && !was_done {
+        state.effects.push(format!("executable {}", call.words.join(" ")));
+    }
+    let done = was_done || acts;
+    if call.input.is_empty() {
+        let changed = u32::from(!was_done);
+        return (0, format!("PLAY RECAP ***\n{HOST} : ok=1 changed={changed} unreachable=0 failed=0\n"));
+    }
+    (0, serde_json::json!({"done": done, "note": "as told"}).to_string())
+}
+
 impl Lab {
     pub fn new() -> Self {
-        Self { state: Mutex::new(State::new()), began: Instant::now() }
+        Self { state: Mutex::new(State::new()), began: Instant::now(), rungs: Vec::new(), recorded: Mutex::default() }
     }
 
     /// The state, with all that is due having happened.

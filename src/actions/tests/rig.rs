@@ -146,6 +146,24 @@ impl Rig {
         rig
     }
 
+    /// The policy adds a step that does `work`.
+    pub fn with_extra(work: &serde_json::Value) -> Self {
+        let mut rig = Self::held();
+        let extra = json!({"name": "extra", "when": "after-update", "do": work});
+        rig.rollout.policy.steps = vec![serde_json::from_value(extra).expect("a step")];
+        rig
+    }
+
+    /// The policy silences the host's alarms.
+    pub fn with_hook() -> Self {
+        let mut rig = Self::held();
+        let matchers = json!([{"name": "instance", "value": "{host}"}]);
+        let hook =
+            json!({"name": "alarms", "do": {"alertmanager": {"url": "http://alerts:9093", "matchers": matchers}}});
+        rig.rollout.policy.hooks = vec![serde_json::from_value(hook).expect("a hook")];
+        rig
+    }
+
     /// Takes the host out of service in this run's name.
     pub fn hold(&mut self) {
         self.lab.state().disable(&Mark::of(self.run).reason("remedy mds in progress"));
@@ -153,7 +171,15 @@ impl Rig {
     }
 
     pub fn step(kind: StepKind) -> StepId {
-        if kind == StepKind::Move { StepId::of_move(&host(HOST), id(1)) } else { StepId::of(&host(HOST), kind.name()) }
+        if kind == StepKind::Move {
+            StepId::of_move(&host(HOST), id(1))
+        } else if matches!(kind, StepKind::Hook | StepKind::Unhook) {
+            StepId::of(&host(HOST), &format!("{kind}/alarms"))
+        } else if matches!(kind, StepKind::Command | StepKind::Ansible) {
+            StepId::of(&host(HOST), &format!("{kind}/extra"))
+        } else {
+            StepId::of(&host(HOST), kind.name())
+        }
     }
 
     pub fn cx<'a>(&'a self, step: &'a StepId, intent: Option<&'a Intent>) -> StepContext<'a> {
@@ -169,7 +195,9 @@ impl Rig {
             intended: None,
             cloud: &self.lab,
             shell: &self.lab,
+            outside: &self.lab,
             clock: &self.lab,
+            intents: &self.lab,
             progress: &self.lab,
             poll: Duration::from_secs(1),
         }
@@ -199,9 +227,15 @@ impl Rig {
             Probe::Needed(intent) => {
                 let cx = self.cx(&step, Some(&intent));
                 let accepted = action.apply(&cx, &intent).await?;
-                action.verify(&cx, &intent, &accepted).await
+                let last = self.last_recorded();
+                action.verify(&cx, last.as_ref().unwrap_or(&intent), &accepted).await
             }
         }
+    }
+
+    /// The last intent that a step recorded by itself.
+    pub fn last_recorded(&self) -> Option<Intent> {
+        self.lab.recorded.lock().expect("no test panics while it holds it").clone()
     }
 
     /// One attempt of a step from nothing.

@@ -33,12 +33,16 @@
 //! | [`section::GUESTS`] | for each domain that runs a line `= UUID SECONDS` with how long its process runs, `-` where that is not known, and then the `cpu` element of its live definition; or a line `! UUID` for one that could not be read; status 127 where nobody asked |
 //! | [`section::NOVA_CONF`]`/000//etc/nova/nova.conf` | one section per configuration file in the order in which they are read, numbered with three digits, then `/` and the path; only options that match [`NOVA_OPTIONS`] need be there |
 //! | [`section::COMPUTE_UNIT`] | `systemctl show -p LoadState -p ActiveState UNIT` of the nova-compute unit |
+//! | [`section::FINGERPRINT`] | lines `KIND NAME<TAB>AMOUNT` of what a reboot can lose; may be absent |
+//! | [`section::HOLDS`] | lines `WHAT<TAB>LINE`: what tells the package manager to leave packages as they are, and how; may be absent |
 
 mod boot;
 mod cpuinfo;
 mod domain_capabilities;
 mod domains;
+mod fingerprint;
 mod guests;
+mod holds;
 mod kernel_files;
 mod kernel_log;
 mod nova_conf;
@@ -112,6 +116,11 @@ pub mod section {
     /// The nova-compute unit.
     pub const COMPUTE_UNIT: &str = "compute-unit";
 
+    /// What a reboot can lose.
+    pub const FINGERPRINT: &str = "fingerprint";
+    /// Packages that are to be left as they are.
+    pub const HOLDS: &str = "holds";
+
     /// The section of the configuration file `path`, the `order`-th (from 0) that nova-compute reads.
     pub fn nova_conf(order: usize, path: &str) -> String {
         format!("{NOVA_CONF}/{order:03}/{path}")
@@ -151,8 +160,16 @@ pub fn parse(raw: &RawFacts) -> HostFacts {
         guests: reader.guests(),
         nova_conf: reader.nova_conf(),
         compute_unit: reader.read(section::COMPUTE_UNIT, unit::parse),
+        fingerprint: reader.read_if_collected(section::FINGERPRINT, fingerprint::parse),
+        holds: BTreeMap::new(),
         unread: BTreeMap::new(),
     };
+    let holds = reader.read_if_collected(section::HOLDS, holds::parse).unwrap_or_default();
+    for package in &facts.packages {
+        if let Some((by, line)) = holds.iter().find(|(_, line)| holds::holds(line, &package.name)) {
+            facts.holds.insert(package.name.clone(), format!("{by}: {line}"));
+        }
+    }
     facts.domain_capabilities = reader.domain_capabilities(facts.nova_conf.as_ref());
     facts.unread = reader.unread;
     facts
@@ -188,6 +205,11 @@ impl Reader<'_> {
     fn read_where_there<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let not_there = self.raw.sections.get(name).is_some_and(|section| section.status == STATUS_NOT_THERE);
         if not_there { None } else { self.read(name, parse) }
+    }
+
+    /// As [`Self::read`], of a section that not every collection has.
+    fn read_if_collected<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        self.raw.sections.contains_key(name).then(|| self.read(name, parse)).flatten()
     }
 
     /// Packages of the system's own database; where that is not known, of every one that the host has. A host without

@@ -119,13 +119,13 @@ fn identity_arguments(host: &HostName, operation: &str, identity: &HostIdentity)
 /// The job as arguments of `work.sh`. They are handed on a line each, and packages and flags reach command lines: nothing
 /// but plain names.
 fn job_arguments(job: &Job) -> Result<Vec<String>, String> {
+    let manager_word = |manager: PackageManager| match manager {
+        PackageManager::Rpm => "rpm",
+        PackageManager::Dpkg => "dpkg",
+    };
     let packages = |kind: &str, targets: &[PackageTarget]| {
         let target = |target: &PackageTarget| {
-            let manager = match target.manager {
-                PackageManager::Rpm => "rpm",
-                PackageManager::Dpkg => "dpkg",
-            };
-            plain_name(&target.name).map(|name| format!("{manager}:{name}"))
+            plain_name(&target.name).map(|name| format!("{}:{name}", manager_word(target.manager)))
         };
         let mut arguments = vec![kind.to_owned()];
         arguments.extend(targets.iter().map(target).collect::<Result<Vec<_>, _>>()?);
@@ -134,6 +134,8 @@ fn job_arguments(job: &Job) -> Result<Vec<String>, String> {
     match job {
         Job::StagePackages(targets) => packages("stage", targets),
         Job::UpdatePackages(targets) => packages("update", targets),
+        Job::StageAll(manager) => Ok(vec!["stage-all".to_owned(), manager_word(*manager).to_owned()]),
+        Job::UpdateAll(manager) => Ok(vec!["update-all".to_owned(), manager_word(*manager).to_owned()]),
         Job::AddCpuFlags { file, flags } => {
             if !file.starts_with('/') || file.contains(char::is_control) {
                 return Err(format!("`{}` is no path from the root", file.escape_debug()));

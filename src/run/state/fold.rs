@@ -169,7 +169,7 @@ impl RunState {
         if self.hosts.get(&host).is_some_and(|state| state.phase == HostPhase::Waiting) {
             let unknown = || format!("{host} is not in the rollout");
             let (place, _, state) = self.hosts.get_full_mut(&host).ok_or_else(unknown)?;
-            state.begin(self.rollout.hosts.get(place).ok_or_else(unknown)?, now);
+            state.begin(self.rollout.hosts.get(place).ok_or_else(unknown)?, &self.rollout.added(), now);
         }
         let mut retried = false;
         let mut reserve = None;
@@ -340,12 +340,14 @@ impl RunState {
                 }
             }
             StepOutput::Done { .. }
+            | StepOutput::Identified { .. }
             | StepOutput::AlreadySo { .. }
             | StepOutput::Disabled { .. }
             | StepOutput::Resolved { .. }
             | StepOutput::Packages { .. }
             | StepOutput::Rebooted { .. }
             | StepOutput::ColdBooted { .. }
+            | StepOutput::Ran { .. }
             | StepOutput::Proven { .. } => self.occupancy.release(instance),
         }
     }

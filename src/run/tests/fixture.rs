@@ -259,7 +259,9 @@ impl Play {
                 }
             }
             (StepKind::Move, Some(to)) => StepOutput::Moved { to, migration: Some(1), request: None },
-            (StepKind::Reboot, _) => StepOutput::Rebooted { before: "a".to_owned(), after: "b".to_owned() },
+            (StepKind::Reboot, _) => {
+                StepOutput::Rebooted { before: "a".to_owned(), after: "b".to_owned(), commands: Vec::new() }
+            }
             _ => StepOutput::Done { note: String::new() },
         }
     }

@@ -412,7 +412,7 @@ fn a_host_that_is_not_quiet_goes_back_to_be_resolved_with_its_fence_down_a_few_t
     let nothing = StepOutput::Resolved { leaving: vec![], staying: vec![], differences: vec![], unplanned: vec![] };
     let started =
         StepOutput::Resolved { leaving: vec![leaving(1)], staying: vec![], differences: vec![], unplanned: vec![] };
-    let boot = Intent::Reboot { boot: "a".to_owned() };
+    let boot = Intent::Reboot { boot: "a".to_owned(), proven: None, rung: None };
     play.tell(EventKind::StepIntended { step: StepId::new("a/reboot"), intent: boot });
     let again = fail(&mut play, "a/reboot", ErrorClass::Disquiet, FaultScope::Host);
     assert_eq!(again, Some(play.now + jiff::SignedDuration::from_secs(10)), "what disturbs it may pass");

@@ -2,6 +2,7 @@
 //! rollout of days passes in seconds, and the same seed gives the same bytes.
 
 mod cloud;
+mod outside;
 mod shell;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +12,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 pub use cloud::SimCloud;
+pub use outside::SimOutside;
 pub use shell::SimShell;
 pub(in crate::sim) use shell::{domains_of, host_error, status_of, work_of};
 

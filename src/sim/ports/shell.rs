@@ -75,6 +75,8 @@ pub fn work_of(job: &Job) -> Work {
     match job {
         Job::StagePackages(targets) => Work::Stage(names(targets)),
         Job::UpdatePackages(targets) => Work::Update(names(targets)),
+        Job::StageAll(_) => Work::Stage(Vec::new()),
+        Job::UpdateAll(_) => Work::Update(Vec::new()),
         Job::AddCpuFlags { file: _, flags } => Work::AddCpuFlags(flags.clone()),
     }
 }

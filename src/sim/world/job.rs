@@ -141,9 +141,12 @@ impl World {
     }
 }
 
-/// Updates that `packages` ask for, with those that belong together; in the order of the repository.
+/// Updates that `packages` ask for, every one when none is named, with those that belong together; in the order of the repository.
 fn wanted(machine: &super::Machine, packages: &[String]) -> Vec<Update> {
     let updates = machine.os.updates();
+    if packages.is_empty() {
+        return updates.iter().filter(|update| machine.packages.contains_key(update.package)).copied().collect();
+    }
     let roles: Vec<_> = updates.iter().filter(|u| packages.iter().any(|p| p == u.package)).map(|u| u.role).collect();
     updates
         .iter()

@@ -153,6 +153,8 @@ pub struct Machine {
     pub boot: CurrentBoot,
     /// The kernel that the next boot takes.
     pub default_kernel: &'static str,
+    /// Whether one of its links did not come up.
+    pub lost_a_link: bool,
     /// What its updates and reboots take of what they take elsewhere, in percent.
     pub pace_percent: u32,
     /// How often it was booted since the region began.
@@ -183,6 +185,7 @@ impl Machine {
             nova_conf_backups: Vec::new(),
             boot: CurrentBoot { id: boot_id, at, kernel: os.kernels().0, microcode: MICROCODE.0 },
             default_kernel: os.kernels().0,
+            lost_a_link: false,
             pace_percent: 100,
             reboots: 0,
             jobs: BTreeMap::new(),

@@ -115,6 +115,8 @@ pub struct World {
     records: record::Records,
     agenda: Agenda,
     lost: Vec<LostGuest>,
+    executables: BTreeMap<String, u32>,
+    silences: BTreeMap<String, serde_json::Value>,
     changes: Vec<Change>,
     /// Nothing is kept of what is over.
     is_forgetful: bool,
@@ -145,6 +147,8 @@ impl World {
             records: record::Records::default(),
             agenda: Agenda::default(),
             lost: Vec::new(),
+            executables: BTreeMap::new(),
+            silences: BTreeMap::new(),
             changes: Vec::new(),
             is_forgetful: false,
             tenants: Tenants::default(),
@@ -271,6 +275,32 @@ impl World {
         self.is_forgetful = true;
         self.changes.clear();
         self.servers.values_mut().for_each(|server| server.activities = Vec::new());
+    }
+
+    /// How often an executable beside the region did its work; each kind of work by a name of its own.
+    pub fn commands_run(&self, work: &str) -> u32 {
+        self.executables.get(work).copied().unwrap_or(0)
+    }
+
+    /// An executable beside the region does its work.
+    pub fn run_command(&mut self, work: &str) {
+        self.record_change(|| format!("command: {work}"));
+        *self.executables.entry(work.to_owned()).or_default() += 1;
+    }
+
+    /// Silences of alarms, by id.
+    pub fn alarm_silences(&self) -> impl Iterator<Item = (&String, &serde_json::Value)> {
+        self.silences.iter()
+    }
+
+    /// A silence is put in place, or ended.
+    pub fn silence_alarms(&mut self, id: &str, silence: Option<serde_json::Value>) {
+        let what = if silence.is_some() { "silenced" } else { "not silenced" };
+        self.record_change(|| format!("{what}: {id}"));
+        match silence {
+            Some(silence) => self.silences.insert(id.to_owned(), silence),
+            None => self.silences.remove(id),
+        };
     }
 
     fn record_change(&mut self, what: impl FnOnce() -> String) {

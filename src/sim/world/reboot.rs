@@ -113,22 +113,11 @@ impl World {
 
     /// The machine falls silent: guests that ran are gone.
     pub(super) fn host_down(&mut self, name: &HostName) {
-        let now = self.now;
         let nth = self.reboots_of(name);
         let fault = self.host_fault(name, nth);
-        self.cut_off_jobs(name);
-        self.compute_stops(name);
-        let Some(host) = self.hosts.get_mut(name).filter(|host| host.machine.standing != Standing::Down) else {
+        if !self.host_falls_silent(name) {
             return;
-        };
-        host.machine.standing = Standing::Down;
-        let lost: Vec<InstanceId> =
-            host.live_domains().filter(|(_, domain)| !domain.incoming).map(|(id, _)| id).collect();
-        host.domains.retain(|_, domain| !domain.incoming);
-        for domain in host.domains.values_mut() {
-            domain.state = DomainState::ShutOff;
         }
-        self.lost.extend(lost.into_iter().map(|instance| LostGuest { host: name.clone(), instance, at: now }));
         let pace = self.hosts.get(name).map_or(100, |host| host.machine.pace_percent);
         let mut takes = self.timing.boot.draw(&mut self.dice("boot", name.as_str(), nth));
         takes = takes * pace / 100;
@@ -145,8 +134,42 @@ impl World {
                     host.machine.compute_failed = true;
                 }
             }
+            Some(HostFault::LosesLink) => {
+                if let Some(host) = self.hosts.get_mut(name) {
+                    host.machine.lost_a_link = true;
+                }
+            }
             None => {}
         }
+        self.plan(takes, Happening::HostUp { host: name.clone() });
+    }
+
+    /// Everything on a host ends; false when it was silent already.
+    fn host_falls_silent(&mut self, name: &HostName) -> bool {
+        let now = self.now;
+        self.cut_off_jobs(name);
+        self.compute_stops(name);
+        let Some(host) = self.hosts.get_mut(name).filter(|host| host.machine.standing != Standing::Down) else {
+            return false;
+        };
+        host.machine.standing = Standing::Down;
+        let lost: Vec<InstanceId> =
+            host.live_domains().filter(|(_, domain)| !domain.incoming).map(|(id, _)| id).collect();
+        host.domains.retain(|_, domain| !domain.incoming);
+        for domain in host.domains.values_mut() {
+            domain.state = DomainState::ShutOff;
+        }
+        self.lost.extend(lost.into_iter().map(|instance| LostGuest { host: name.clone(), instance, at: now }));
+        true
+    }
+
+    /// Switches a host's power off and on, as a management controller does: whatever runs on it ends, and it boots
+    /// whatever kept it from booting before.
+    pub fn power_cycle(&mut self, name: &HostName) {
+        self.record_change(|| format!("{name}: power cycle"));
+        self.host_falls_silent(name);
+        let nth = self.reboots_of(name);
+        let takes = self.timing.boot.draw(&mut self.dice("boot", name.as_str(), nth));
         self.plan(takes, Happening::HostUp { host: name.clone() });
     }
 

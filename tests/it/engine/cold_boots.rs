@@ -65,6 +65,7 @@ fn campaign(stage: &Stage, world: World, region: &Region, ledger: &(Ledger, Host
     });
     assert_eq!(rollout.work, Work::ColdBoots);
     Stage {
+        rungs: Vec::new(),
         cloud: Arc::new(SimCloud::new(Arc::clone(&sim))),
         region: sim,
         remedy: stage.remedy.clone(),

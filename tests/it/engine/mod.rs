@@ -6,9 +6,11 @@
 mod cold_boots;
 mod control;
 mod course;
+mod extra;
 mod faults;
 mod fence;
 mod fuse;
+mod ladder;
 mod lease;
 mod probe;
 mod simulation;

@@ -10,6 +10,7 @@ use fleetmend::journal::{Journal, PlacedRequest, Request};
 use fleetmend::model::{
     Digest, HostName, InstanceId, InstanceStatus, Limit, Mark, Policy, Region, RolloutId, RunId, ServiceStatus, Span,
 };
+use fleetmend::outside::Rung;
 use fleetmend::plan::{Experience, PlanError, PlanInput, Rollout, Scope, plan};
 use fleetmend::remedy::{Remedy, Verdict, VerdictKind, assess};
 use fleetmend::run::{
@@ -17,7 +18,7 @@ use fleetmend::run::{
     RunState, Runner, StepOutput,
 };
 use fleetmend::sim::faults::Faults;
-use fleetmend::sim::{Scenario, SimCloud, SimRegion, SimShell};
+use fleetmend::sim::{Scenario, SimCloud, SimOutside, SimRegion, SimShell};
 use fleetmend::{config, inventory};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -45,6 +46,8 @@ pub(super) struct Stage {
     pub snapshot: Region,
     pub journal: Arc<MemoryJournal>,
     pub run: RunId,
+    /// Commands for hosts that do not come back.
+    pub rungs: Vec<Rung>,
     /// Instances that ran or were paused at the start.
     pub alive: BTreeMap<InstanceId, InstanceStatus>,
 }
@@ -111,7 +114,7 @@ impl Stage {
         let alive = snapshot.instances.iter().filter(|instance| runs(&instance.status));
         let alive = alive.map(|instance| (instance.id, instance.status.clone())).collect();
         let run = RunId::new(Uuid::from_u128(1));
-        Ok(Self { region, cloud, remedy, rollout, snapshot, journal: Arc::default(), run, alive })
+        Ok(Self { region, cloud, remedy, rollout, snapshot, journal: Arc::default(), run, rungs: Vec::new(), alive })
     }
 
     pub fn engine(&self) -> Engine {
@@ -119,6 +122,7 @@ impl Stage {
             ports: Ports {
                 cloud: Arc::clone(&self.cloud) as _,
                 shell: Arc::new(SimShell::new(Arc::clone(&self.region))),
+                outside: Arc::new(SimOutside::new(Arc::clone(&self.region), self.rungs.clone())),
                 clock: Arc::new(self.region.clock()),
             },
             journal: Arc::clone(&self.journal) as _,

@@ -77,7 +77,7 @@ async fn a_region_is_remedied_though_the_runner_is_killed_in_a_migration_an_upda
 
     let events = desk.events().await;
     for event in &events {
-        if let EventKind::StepSucceeded { step, output: StepOutput::Rebooted { before: ended, after: began } } =
+        if let EventKind::StepSucceeded { step, output: StepOutput::Rebooted { before: ended, after: began, .. } } =
             &event.kind
         {
             let host = step.as_str().split('/').next().unwrap().into();

@@ -195,6 +195,66 @@ numa_cells() {
   done
 }
 
+# What a reboot can lose: lines of KIND NAME, a tab, an amount. Left out is what comes and goes with instances: volumes
+# that Nova mounts or attaches, taps, virtual functions that guests were given.
+fingerprint() {
+  set +f
+  awk '
+    $2 ~ /^\/(run|snap)\// || $2 ~ /^\/var\/lib\/(docker|containers|kubelet)\// || $2 ~ /\/mnt\/[0-9a-f]+$/ || $1 ~ /^\/dev\/loop/ { next }
+    $1 ~ /^\/dev\// || $3 ~ /^(nfs4?|ceph|cifs|gfs2|ocfs2|lustre|zfs|hugetlbfs|fuse\.(glusterfs|ceph))$/ { print "mount " $2 "\t" }
+  ' /proc/mounts
+  if there multipathd >/dev/null; then
+    within 10 multipathd show maps raw format '%n %d %N' 2>/dev/null | while IFS=' ' read -r map_name map_device map_paths; do
+      # A map that nothing of the host is on is an instance's volume.
+      grep -q "^/dev/mapper/$map_name " /proc/mounts || [ -n "$(ls "/sys/block/$map_device/holders" 2>/dev/null)" ] || continue
+      printf 'multipath %s\t%s\n' "$map_name" "$map_paths"
+    done
+  fi
+  for link in /sys/class/net/*; do
+    link_name=${link##*/}
+    [ -e "$link/device" ] || [ -d "$link/bonding" ] || continue
+    [ ! -e "$link/device/physfn" ] || continue
+    [ "$(cat "$link/operstate" 2>/dev/null)" != up ] || printf 'link %s\tup\n' "$link_name"
+    link_functions=$(cat "$link/device/sriov_numvfs" 2>/dev/null) || link_functions=0
+    [ "$link_functions" = 0 ] || printf 'vfs %s\t%s\n' "$link_name" "$link_functions"
+    for bond_port in $(tr ' ' '\n' 2>/dev/null <"$link/bonding/slaves"); do
+      [ "$(cat "/sys/class/net/$bond_port/bonding_slave/mii_status" 2>/dev/null)" != up ] ||
+        printf 'bond-port %s %s\tup\n' "$link_name" "$bond_port"
+    done
+  done 2>/dev/null
+  for pages in /sys/kernel/mm/hugepages/hugepages-*kB; do
+    pages_count=$(cat "$pages/nr_hugepages" 2>/dev/null) || continue
+    pages_size=${pages##*hugepages-}
+    [ "$pages_count" = 0 ] || printf 'hugepages %s\t%s\n' "${pages_size%kB}" "$pages_count"
+  done
+  awk '$1 == "MemTotal:" { print "memory\t" $2 }' /proc/meminfo
+  printf 'cpus\t%s\n' "$(getconf _NPROCESSORS_ONLN)"
+  within 10 systemctl list-units --all --plain --no-legend --no-pager --state=failed 2>/dev/null |
+    awk '$1 !~ /^(fleetmend-|user@|session-)/ && $1 !~ /nova-compute/ { print "failed-unit " $1 "\t" }'
+  within 10 systemctl list-units --plain --no-legend --no-pager --type=service --state=active \
+    'neutron-*' 'ovn-controller*' 'openvswitch*' 'ovs-vswitchd*' 2>/dev/null |
+    awk '{ sub(/\.service$/, "", $1); print "agent " $1 "\tactive" }'
+  if there timedatectl >/dev/null; then
+    if within 10 timedatectl status 2>/dev/null | grep -qi 'synchronized: yes'; then printf 'time\tyes\n'; else printf 'time\tno\n'; fi
+  fi
+}
+
+# Packages that the package manager is told to leave as they are: by what, a tab, its line.
+holds() {
+  if there apt-mark >/dev/null; then
+    within 20 apt-mark showhold | sed 's/^/apt-mark hold\t/' || return
+  fi
+  for lock_path in /etc/dnf/plugins/versionlock.list /etc/yum/pluginconf.d/versionlock.list; do
+    [ ! -r "$lock_path" ] || sed -n "s|^[[:space:]]*\([^#[:space:]].*\)\$|versionlock ($lock_path)\t\1|p" "$lock_path"
+  done
+  [ ! -r /etc/dnf/versionlock.toml ] ||
+    sed -n 's|^ *name *= *"\(.*\)"|versionlock (/etc/dnf/versionlock.toml)\t\1|p' /etc/dnf/versionlock.toml
+  for lock_path in /etc/dnf/dnf.conf /etc/yum.conf; do
+    [ ! -r "$lock_path" ] || sed -n 's/^ *exclude\(pkgs\)\{0,1\} *= *//p' "$lock_path" | tr ', ' '\n\n' |
+      sed -n "s|^\(..*\)\$|exclude ($lock_path)\t\1|p"
+  done
+}
+
 compute_state() {
   compute_name=$(unit_of_compute) || return
   within 10 systemctl show -p LoadState -p ActiveState "$compute_name.service"
@@ -226,4 +286,6 @@ main() {
   part guests guests
   nova_configuration
   part compute-unit compute_state
+  part fingerprint fingerprint
+  part holds holds
 }

@@ -2,8 +2,10 @@
 # the nova-compute unit, or empty) and, as it goes, `output`. The job's arguments, a line each:
 #     stage PACKAGE...      downloads updates
 #     update PACKAGE...     repairs what was left half done, then installs updates
+#     stage-all MANAGER     downloads every update there is; MANAGER is rpm or dpkg
+#     update-all MANAGER    installs every update there is
 #     flags FILE FLAG...    adds CPU flags to nova.conf
-# PACKAGE is rpm:NAME or dpkg:NAME. Only the named packages and what they need are touched.
+# PACKAGE is rpm:NAME or dpkg:NAME. But for the jobs that say all, only the named packages and what they need are touched.
 set -uf
 newline='
 '
@@ -61,7 +63,7 @@ rpm_job() { # KIND PACKAGE...
   rpm_kind=$1
   shift
   names=$(rpm_names "$@")
-  [ -n "$names" ] || { say "none of the rpm packages is installed"; return 0; }
+  [ "$all" = yes ] || [ -n "$names" ] || { say "none of the rpm packages is installed"; return 0; }
   refreshed=0
   rpm_refresh || refreshed=$?
   case $rpm_kind:$refreshed in
@@ -113,14 +115,17 @@ dpkg_job() { # KIND PACKAGE...
   dpkg_kind=$1
   shift
   names=$(dpkg_names "$@")
-  [ -n "$names" ] || { say "none of the dpkg packages is installed"; return 0; }
+  dpkg_what=--only-upgrade$newline'install'
+  # A kernel comes as a package of another name.
+  [ "$all" = no ] || dpkg_what=--with-new-pkgs$newline'upgrade'
+  [ "$all" = yes ] || [ -n "$names" ] || { say "none of the dpkg packages is installed"; return 0; }
   refreshed=0
   run apt update || refreshed=$?
   case $dpkg_kind:$refreshed in
-    stage:0) run apt --download-only --only-upgrade install $names ;;
+    stage:0) run apt --download-only $dpkg_what $names ;;
     stage:*) return "$refreshed" ;;
-    *:0) dpkg_repair && run apt --only-upgrade install $names ;;
-    *) say "no repository answers: going on with what was downloaded"; dpkg_repair && run apt --no-download --only-upgrade install $names ;;
+    *:0) dpkg_repair && run apt $dpkg_what $names ;;
+    *) say "no repository answers: going on with what was downloaded"; dpkg_repair && run apt --no-download $dpkg_what $names ;;
   esac
 }
 
@@ -137,6 +142,13 @@ packages_job() { # KIND PACKAGE...
   compute=$(cat "$folder/compute")
   before=$(state_of "$compute")
   status=0
+  all=no
+  case $1 in
+    stage-all | update-all)
+      all=yes
+      set -- "${1%-all}" "$2:"
+      ;;
+  esac
   case $newline$* in *"${newline}rpm:"*) rpm_job "$@" || status=$? ;; esac
   case $newline$* in *"${newline}dpkg:"*) dpkg_job "$@" || status=$? ;; esac
   # A package's scripts may start nova-compute although it was stopped: the fence stays as it was.
