@@ -23,6 +23,7 @@ pub mod inventory;
 pub mod journal;
 pub mod ledger;
 pub mod model;
+pub mod notify;
 pub mod outside;
 pub mod plan;
 pub mod rehearsal;

@@ -73,6 +73,8 @@ pub enum Format {
     Mermaid,
     /// For a spreadsheet
     Csv,
+    /// For Perfetto and `chrome://tracing`
+    Trace,
 }
 
 impl fmt::Display for Format {
@@ -85,6 +87,7 @@ impl fmt::Display for Format {
             Self::Dot => "dot",
             Self::Mermaid => "mermaid",
             Self::Csv => "csv",
+            Self::Trace => "trace",
         })
     }
 }
@@ -132,7 +135,7 @@ pub enum Command {
     View(view::ViewArgs),
     /// List runs, newest first
     Runs,
-    /// Tell what happened in a run, with evidence: Markdown, JSON or one page
+    /// Tell what happened in a run, with evidence: Markdown, JSON, one page, or a trace for Perfetto
     Report(report::ReportArgs),
     /// Begin nothing more in a run; what is under way goes on
     Pause(control::RunArgs),

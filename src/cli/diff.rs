@@ -3,15 +3,16 @@
 use clap::Args;
 use serde::Serialize;
 
+use super::args::Format;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::files;
-use super::output::{Source, print, print_json};
+use super::output::{Sink, Source, json};
 use super::region::{self, RegionArgs};
 use super::session::Session;
 use crate::model::{Mark, Region, Service, ServiceState, ServiceStatus};
 use crate::plan::{Diff, Difference, Rollout, Weight, diff, diff_region};
-use crate::report::{Lean, Style, Table, count, printable};
+use crate::report::{Comparison, Lean, Style, Table, count, html, printable, verdict, weight_words};
 
 /// Differences that a run names; a region of 10,000 hosts moves on by hundreds of instances in an hour.
 const NAMED: usize = 10;
@@ -28,6 +29,9 @@ pub struct DiffArgs {
     /// Where the region comes from.
     #[command(flatten)]
     pub region: RegionArgs,
+    /// Write to this file instead of standard output
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub output: Sink,
 }
 
 /// The JSON of a comparison.
@@ -43,7 +47,8 @@ struct Compared<'a> {
 
 /// Compares and prints. Ends with exit code 3 when the region moved beyond what the rollout's policy tolerates.
 pub fn run(args: &DiffArgs, session: &Session) -> Result<Exit, CommandError> {
-    let as_json = session.json("diff")?;
+    let format = session.format("diff", &[Format::Text, Format::Json, Format::Markdown, Format::Html])?;
+    args.output.check()?;
     let before = files::rollout(&args.before)?;
     let (after, found, is_stale) = if let Some(source) = &args.after {
         (source.to_string(), diff(&before, &files::rollout(source)?), false)
@@ -55,18 +60,26 @@ pub fn run(args: &DiffArgs, session: &Session) -> Result<Exit, CommandError> {
         let is_stale = found.weight() == Weight::Stale;
         (after, found, is_stale)
     };
-    if as_json {
-        print_json(&Compared {
+    let comparison =
+        Comparison { before: args.before.to_string(), after: after.clone(), differences: &found.differences };
+    let written = match format {
+        Format::Json => json(&Compared {
             format: 1,
             kind: "diff",
             before: args.before.to_string(),
             after,
             weight: found.weight(),
             differences: &found.differences,
-        })?;
-    } else {
-        print(text(&args.before.to_string(), &after, &found, session.out))?;
-    }
+        })?,
+        Format::Markdown => comparison.markdown(),
+        Format::Html => html::diff(&comparison)
+            .map_err(|error| CommandError::doing(Exit::Unexpected, "cannot make the page", error))?,
+        Format::Text | Format::Dot | Format::Mermaid | Format::Trace | Format::Csv => {
+            let style = if args.output == Sink::Stdout { session.out } else { Style::plain() };
+            text(&args.before.to_string(), &after, &found, style)
+        }
+    };
+    args.output.write(written.as_bytes())?;
     Ok(if is_stale { Exit::Plan } else { Exit::Done })
 }
 
@@ -79,23 +92,8 @@ pub fn refuse_cold_boots(rollout: &Rollout, what: &str) -> Result<(), CommandErr
         .hint("`fleetmend instances` tells how the region stands"))
 }
 
-/// What a weight means for who reads it.
-fn weight_words(weight: Weight) -> &'static str {
-    match weight {
-        Weight::Harmless => "harmless",
-        Weight::Adapts => "adapts",
-        Weight::LosesHost => "loses the host",
-        Weight::Stale => "stale",
-    }
-}
-
 fn coloured(weight: Weight, style: Style) -> String {
-    let said = match weight {
-        Weight::Harmless => "nothing is done otherwise",
-        Weight::Adapts => "a run does otherwise within the rules of its plan",
-        Weight::LosesHost => "hosts would be left alone",
-        Weight::Stale => "the first must not be run any more: plan again",
-    };
+    let said = verdict(weight);
     match weight {
         Weight::Harmless => style.green(said),
         Weight::Adapts | Weight::LosesHost => style.yellow(said),

@@ -20,6 +20,7 @@ mod lab;
 mod log;
 mod man;
 mod marks;
+mod notices;
 mod output;
 mod plan;
 mod ports;

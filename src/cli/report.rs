@@ -10,7 +10,7 @@ use super::session::Session;
 use super::store::{self, Default};
 use crate::journal::Journal;
 use crate::model::RunId;
-use crate::report::{History, Report, html, markdown};
+use crate::report::{History, Report, html, markdown, trace};
 use crate::run;
 
 /// Arguments of `report`.
@@ -26,7 +26,7 @@ pub struct ReportArgs {
 
 /// Prints or writes the report.
 pub fn run(args: &ReportArgs, session: &Session) -> Result<Exit, CommandError> {
-    let format = session.format("report", &[Format::Markdown, Format::Json, Format::Html])?;
+    let format = session.format("report", &[Format::Markdown, Format::Json, Format::Html, Format::Trace])?;
     args.output.check()?;
     let report = store::block_on(async {
         let journal = store::open_existing(session).await?;
@@ -49,6 +49,7 @@ pub async fn tell(journal: &dyn Journal, run: RunId, session: &Session) -> Resul
 pub fn render(report: &Report, format: Format) -> Result<String, CommandError> {
     match format {
         Format::Json => json(report),
+        Format::Trace => json(&trace::trace(report)),
         Format::Html => {
             html::report(report).map_err(|error| CommandError::doing(Exit::Unexpected, "cannot make the page", error))
         }

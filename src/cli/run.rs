@@ -9,6 +9,7 @@ use clap::Args;
 use super::confirm::{Approval, confirm};
 use super::error::CommandError;
 use super::exit::Exit;
+use super::notices::Post;
 use super::output::{Source, tell};
 use super::session::Session;
 use super::signals;
@@ -129,17 +130,16 @@ pub fn begin(args: &RunArgs, session: &Session) -> Result<Exit, CommandError> {
             engine.dry_run(rollout, &region, steer, watcher.as_mut()).await?
         } else {
             let run = RunId::new(uuid::Uuid::now_v7());
-            let mut page = None;
-            if let Some(listener) = listener {
-                let state = RunState::new(run, Arc::new(rollout.clone()), &region);
-                let (opened, watched) = Page::beside(watcher, listener, state, &args.live, session).await?;
-                (page, watcher) = (Some(opened), watched);
-            }
+            let (post, watched) = Post::beside(watcher, &configuration.notices, run, &rollout);
+            let unbegun = || async { Ok(RunState::new(run, Arc::new(rollout.clone()), &region)) };
+            let (page, watched) = Page::beside(watched, listener, unbegun, &args.live, session).await?;
+            watcher = watched;
             let end = engine.begin(run, rollout, &region, steer, watcher.as_mut()).await;
             Page::close(page).await;
+            drop(watcher);
+            Post::end(post).await;
             end?
         };
-        drop(watcher);
         Ok(if args.dry_run { dry_end(&end, session.err) } else { ended(&end, as_json, session) })
     })
 }
@@ -172,16 +172,14 @@ pub fn resume(args: &ResumeArgs, session: &Session) -> Result<Exit, CommandError
         region::check_same(state.rollout(), ports.cloud.region())?;
         let listener = args.live.bind().await?;
         let engine = engine(ports, false, &args.engine, session).await?;
-        let mut watcher = ui::watcher(session, state.rollout(), Kind::Real, as_json);
-        let mut page = None;
-        if let Some(listener) = listener {
-            let unbegun = run::unbegun(engine.journal.as_ref(), listing.run).await?;
-            let (opened, watched) = Page::beside(watcher, listener, unbegun, &args.live, session).await?;
-            (page, watcher) = (Some(opened), watched);
-        }
+        let watcher = ui::watcher(session, state.rollout(), Kind::Real, as_json);
+        let (post, watcher) = Post::beside(watcher, &configuration.notices, listing.run, state.rollout());
+        let unbegun = || async { Ok(run::unbegun(engine.journal.as_ref(), listing.run).await?) };
+        let (page, mut watcher) = Page::beside(watcher, listener, unbegun, &args.live, session).await?;
         let end = engine.resume(listing.run, signals::steer(), watcher.as_mut()).await;
         Page::close(page).await;
         drop(watcher);
+        Post::end(post).await;
         Ok(ended(&end?, as_json, session))
     })
 }

@@ -20,9 +20,12 @@ pub struct ShowArgs {
     /// Rollout file, `-` for standard input
     #[arg(value_name = "ROLLOUT")]
     pub rollout: Source,
-    /// Only these hosts, each with its evidence, moves and what stays (text)
+    /// Only these hosts: each with its evidence, moves and what stays (text), or their steps (dot, mermaid)
     #[arg(long, value_name = "HOST", value_delimiter = ',')]
     pub host: Vec<HostName>,
+    /// Only hosts of this zone (dot, mermaid)
+    #[arg(long, value_name = "ZONE")]
+    pub zone: Option<String>,
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub output: Sink,
@@ -43,12 +46,33 @@ pub fn run(args: &ShowArgs, session: &Session) -> Result<Exit, CommandError> {
         Format::Markdown => review::markdown(&rollout),
         Format::Html => html::review(&rollout)
             .map_err(|error| CommandError::doing(Exit::Unexpected, "cannot make the page", error))?,
-        Format::Dot => workflow::dot(&workflow::graph(&rollout)),
-        Format::Mermaid => workflow::mermaid(&workflow::graph(&rollout)),
+        Format::Dot | Format::Mermaid | Format::Trace => graph(&rollout, args, format)?,
     };
     args.output.write(text.as_bytes())?;
     let fatal = rollout.notes.iter().any(|note| note.severity == Severity::Fatal);
     Ok(if fatal || !rollout.certificate.violations.is_empty() { Exit::Plan } else { Exit::Done })
+}
+
+/// The steps of the hosts that are meant; of many, the hosts, or parts of zones.
+fn graph(rollout: &Rollout, args: &ShowArgs, format: Format) -> Result<String, CommandError> {
+    let mut part = rollout.clone();
+    let zone_of = |host: &crate::plan::PlannedHost| host.zone.as_ref().map(ToString::to_string);
+    part.hosts.retain(|host| {
+        (args.host.is_empty() || args.host.contains(&host.host)) && (args.zone.is_none() || args.zone == zone_of(host))
+    });
+    if part.hosts.is_empty() && !rollout.hosts.is_empty() {
+        let zones: std::collections::BTreeSet<String> = rollout.hosts.iter().filter_map(zone_of).collect();
+        let zones: Vec<String> = zones.into_iter().collect();
+        return Err(CommandError::usage("no host of the rollout is both in that zone and one of those hosts")
+            .hint(format!("its zones: {}", zones.join(", "))));
+    }
+    let is_small = part.hosts.len() <= workflow::STEPS_UP_TO;
+    Ok(match (format == Format::Dot, is_small) {
+        (true, true) => workflow::dot(&workflow::graph(&part)),
+        (false, true) => workflow::mermaid(&workflow::graph(&part)),
+        (true, false) => workflow::Overview::of(&part).dot(),
+        (false, false) => workflow::Overview::of(&part).mermaid(),
+    })
 }
 
 fn check_names(rollout: &Rollout, hosts: &[HostName]) -> Result<(), CommandError> {

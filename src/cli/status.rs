@@ -9,7 +9,8 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::output::{print, print_json};
 use super::session::Session;
-use super::store::{self, Default};
+use super::store::{self, Default as Which};
+use super::ui::screen::Screen;
 use crate::journal::{Journal, RunListing};
 use crate::model::RunId;
 use crate::report::{Lean, Observation, Summary, Table, status};
@@ -34,22 +35,81 @@ pub fn run(args: &StatusArgs, session: &Session) -> Result<Exit, CommandError> {
     let as_json = session.json("status")?;
     store::block_on(async {
         let journal = store::open_existing(session).await?;
-        let listing = store::find(journal.as_ref(), args.run.as_deref(), Default::Newest).await?;
-        let mut shown = String::new();
+        let listing = store::find(journal.as_ref(), args.run.as_deref(), Which::Newest).await?;
+        let mut watch = Watch::default();
         loop {
             let (summary, observation) = look(journal.as_ref(), listing.run, session).await?;
+            let is_last = !args.watch || !observation.alive;
             if as_json {
-                print_json(&summary)?;
+                watch.json(&summary, args.watch)?;
             } else {
                 let text = status::text(&summary, observation.now, session.out);
-                print(if args.watch { redrawn(&text, &mut shown, session) } else { text })?;
+                watch.text(&text, is_last, session)?;
             }
-            if !args.watch || !observation.alive {
+            if is_last {
                 return Ok(Exit::Done);
             }
-            tokio::time::sleep(WATCH_EVERY).await;
+            tokio::select! {
+                () = tokio::time::sleep(WATCH_EVERY) => {}
+                interrupted = tokio::signal::ctrl_c() => {
+                    interrupted.map_err(|error| CommandError::doing(Exit::Unexpected, "cannot wait for signals", error))?;
+                    watch.leave(session)?;
+                    return Ok(Exit::Done);
+                }
+            }
         }
     })
+}
+
+/// What was shown so far.
+#[derive(Default)]
+struct Watch {
+    screen: Option<Screen>,
+    shown: String,
+}
+
+impl Watch {
+    /// On a terminal that can redraw, the text replaces the former one; elsewhere it is printed again when it has changed.
+    fn text(&mut self, text: &str, is_last: bool, session: &Session) -> Result<(), CommandError> {
+        let is_new = text != self.shown;
+        text.clone_into(&mut self.shown);
+        if is_last {
+            self.screen = None;
+            return if is_new || self.redraws(session) { print(text) } else { Ok(()) };
+        }
+        if self.redraws(session) {
+            if self.screen.is_none() {
+                self.screen = Some(Screen::enter()?);
+            }
+            return self.screen.as_ref().map_or(Ok(()), |screen| screen.draw(text));
+        }
+        if is_new { print(text) } else { Ok(()) }
+    }
+
+    fn redraws(&self, session: &Session) -> bool {
+        session.out_is_terminal && session.variable("TERM") != Some("dumb")
+    }
+
+    /// One object; while it is watched, one a line when it has changed.
+    fn json(&mut self, summary: &Summary, watched: bool) -> Result<(), CommandError> {
+        if !watched {
+            return print_json(summary);
+        }
+        let line = serde_json::to_string(summary)
+            .map_err(|error| CommandError::doing(Exit::Unexpected, "cannot write JSON", error))?;
+        if line == self.shown {
+            return Ok(());
+        }
+        print(line.clone() + "\n")?;
+        self.shown = line;
+        Ok(())
+    }
+
+    /// Gives the terminal back, with what was shown last.
+    fn leave(&mut self, session: &Session) -> Result<(), CommandError> {
+        self.screen = None;
+        if self.redraws(session) { print(&self.shown) } else { Ok(()) }
+    }
 }
 
 /// Where a run stands, as its journal tells it.
@@ -61,20 +121,6 @@ pub async fn look(
     let state = run::load(journal, run).await?;
     let observation = store::observe(journal, run, state.status(), session).await?;
     Ok((Summary::of(&state, &observation), observation))
-}
-
-/// On a terminal the text replaces the former one; elsewhere it is printed again when it has changed.
-fn redrawn(text: &str, shown: &mut String, session: &Session) -> String {
-    /// Cursor to the top left corner, everything below it cleared.
-    const HOME_AND_CLEAR: &str = "\u{1b}[H\u{1b}[J";
-    if session.out_is_terminal {
-        return format!("{HOME_AND_CLEAR}{text}");
-    }
-    if text == shown {
-        return String::new();
-    }
-    text.clone_into(shown);
-    text.to_owned()
 }
 
 /// A line of the list of runs.

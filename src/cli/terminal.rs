@@ -1,6 +1,6 @@
 //! The terminal itself: how wide it is, and what it writes without being asked.
 
-use std::io::{stderr, stdin};
+use std::io::{stderr, stdin, stdout};
 
 use rustix::process::getpgrp;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr};
@@ -8,6 +8,12 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp
 /// Columns of the terminal behind standard error; `None` when there is none.
 pub fn width() -> Option<usize> {
     tcgetwinsize(stderr()).ok().map(|size| size.ws_col.into()).filter(|width| *width > 0)
+}
+
+/// Rows and columns of the terminal behind standard output; `None` when there is none.
+pub fn size() -> Option<(usize, usize)> {
+    let size = tcgetwinsize(stdout()).ok()?;
+    (size.ws_row > 0 && size.ws_col > 0).then(|| (size.ws_row.into(), size.ws_col.into()))
 }
 
 /// While this lives, the terminal does not show `^C` where the cursor stands.

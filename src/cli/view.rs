@@ -1,6 +1,7 @@
 //! `fleetmend view`, `run --listen`: the live page of a run.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,16 +13,20 @@ use tokio::task::JoinHandle;
 
 use super::error::CommandError;
 use super::exit::Exit;
-use super::output::tell;
+use super::output::{tell, write_file};
 use super::session::Session;
 use super::store;
 use crate::clock::{Clock as _, SystemClock};
 use crate::journal::Journal;
+use crate::report::Style;
 use crate::run::{self, Observer, RunState};
 use crate::view::{Control, Feed, Hub, Site, serve};
 
 /// How long pages are given to hear of the end of a run before its process goes away.
 const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Prometheus asks node_exporter about as often.
+const METRICS_EVERY: Duration = Duration::from_secs(15);
 
 /// Who may reach the page, and what they may do there.
 #[derive(Debug, Args)]
@@ -44,6 +49,9 @@ pub struct LiveArgs {
     /// Who may reach it.
     #[command(flatten)]
     pub door: DoorArgs,
+    /// Write the run's metrics to this file every 15 seconds, for node_exporter's textfile collector
+    #[arg(long, value_name = "FILE")]
+    pub metrics_file: Option<PathBuf>,
 }
 
 /// Arguments of `view`.
@@ -126,28 +134,43 @@ impl DoorArgs {
 pub struct Page {
     hub: Arc<Hub>,
     follower: JoinHandle<()>,
-    server: JoinHandle<std::io::Result<()>>,
+    server: Option<JoinHandle<std::io::Result<()>>>,
+    metrics: Option<PathBuf>,
 }
 
 impl Page {
-    /// Opens the page of a run that this process is about to drive; the observer to drive it with comes back.
-    pub async fn beside(
+    /// Opens the page of a run that this process is about to drive, where one is asked for; the observer to drive it
+    /// with comes back. `unbegun` tells the run before its first event.
+    pub async fn beside<S: Future<Output = Result<RunState, CommandError>>>(
         watcher: Box<dyn Observer>,
-        listener: TcpListener,
-        state: RunState,
+        listener: Option<TcpListener>,
+        unbegun: impl FnOnce() -> S,
         args: &LiveArgs,
         session: &Session,
-    ) -> Result<(Self, Box<dyn Observer>), CommandError> {
+    ) -> Result<(Option<Self>, Box<dyn Observer>), CommandError> {
+        if listener.is_none() && args.metrics_file.is_none() {
+            return Ok((None, watcher));
+        }
         // A connection of its own: the run's writer waits for no reader.
         let journal = store::open(session).await?;
-        let hub = Hub::new(state, SystemClock.now());
+        let hub = Hub::new(unbegun().await?, SystemClock.now());
         let (feed, progress) = Feed::around(watcher, hub.bell());
-        let (site, url) = args.door.site(&hub, Arc::clone(&journal), &listener, session)?;
+        let mut server = None;
+        if let Some(listener) = listener {
+            let (site, url) = args.door.site(&hub, Arc::clone(&journal), &listener, session)?;
+            server = Some(tokio::spawn(serve(site, listener, std::future::pending())));
+            args.door.announce(&url, session);
+        }
         let follow = Arc::clone(&hub).follow(journal, progress, store::liveness(session), Arc::new(SystemClock));
-        let follower = tokio::spawn(follow);
-        let server = tokio::spawn(serve(site, listener, std::future::pending()));
-        args.door.announce(&url, session);
-        Ok((Self { hub, follower, server }, Box::new(feed)))
+        let metrics = args.metrics_file.clone();
+        let writing = metrics.clone().map(|path| keep_written(Arc::clone(&hub), path));
+        let follower = tokio::spawn(async move {
+            match writing {
+                Some(writing) => drop(tokio::join!(follow, writing)),
+                None => follow.await,
+            }
+        });
+        Ok((Some(Self { hub, follower, server, metrics }), Box::new(feed)))
     }
 
     /// Lets pages hear of the end.
@@ -156,7 +179,29 @@ impl Page {
         page.hub.bell().notify_one();
         tokio::time::sleep(FAREWELL).await;
         page.follower.abort();
-        page.server.abort();
+        if let Some(server) = page.server {
+            server.abort();
+        }
+        if let Some(path) = page.metrics {
+            write_metrics(&page.hub, &path);
+        }
+    }
+}
+
+/// Writes the metrics again and again.
+async fn keep_written(hub: Arc<Hub>, path: PathBuf) {
+    let mut tick = tokio::time::interval(METRICS_EVERY);
+    loop {
+        tick.tick().await;
+        write_metrics(&hub, &path);
+    }
+}
+
+/// A run does not end for a file of metrics: what cannot be written is told.
+fn write_metrics(hub: &Hub, path: &Path) {
+    let metrics = hub.board().metrics();
+    if let Err(error) = write_file(path, metrics.as_bytes()) {
+        tracing::warn!("{}", error.render(Style::plain()).trim_end());
     }
 }
 

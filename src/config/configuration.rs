@@ -9,10 +9,12 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::ConfigError;
+use super::notices::Notices;
 use super::text::{FileKind, read};
 use crate::host::ssh::{Become, ExecSettings, HostAddress, SshSettings};
 use crate::journal::postgres::PostgresUrl;
 use crate::model::{Digest, HostName};
+use crate::notify::Target;
 use crate::outside::Rung;
 
 const CONFIGURATION: FileKind = FileKind { name: "config", format: 1 };
@@ -32,6 +34,8 @@ pub struct Configuration {
     pub rack_keys: Vec<String>,
     /// Where journals are kept.
     pub state: Option<StateUrl>,
+    /// Who is told of what; nothing of it reaches a host.
+    pub notices: Vec<Target>,
     /// Over every command and setting that reaches a host.
     pub digest: Digest,
 }
@@ -135,6 +139,8 @@ struct Written {
     inventory: Inventory,
     #[serde(skip_serializing)]
     state: Option<StateUrl>,
+    #[serde(skip_serializing)]
+    notices: Notices,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -310,7 +316,8 @@ fn absolute_paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Stri
 impl From<Written> for Configuration {
     fn from(written: Written) -> Self {
         let digest = digest(&written);
-        let Written { format: _, kind: _, cloud, ssh, exec, hosts, hosts_via, reboot, inventory, state } = written;
+        let Written { format: _, kind: _, cloud, ssh, exec, hosts, hosts_via, reboot, inventory, state, notices } =
+            written;
         let hosts = hosts
             .into_iter()
             .map(|(host, Whereabouts { address, port, user })| (host, HostAddress { address, port, user }))
@@ -329,7 +336,8 @@ impl From<Written> for Configuration {
             ..SshSettings::default()
         };
         let simulator = hosts_via.map(|via| via.simulator);
-        Self { cloud, ssh, simulator, ladder: reboot.fallback, rack_keys: inventory.rack_keys, state, digest }
+        let (ladder, rack_keys, notices) = (reboot.fallback, inventory.rack_keys, notices.targets());
+        Self { cloud, ssh, simulator, ladder, rack_keys, state, notices, digest }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod clouds;
 mod configuration;
 mod error;
 mod files;
+mod notices;
 mod schema;
 pub mod shipped;
 mod text;

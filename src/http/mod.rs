@@ -1,6 +1,6 @@
 //! Outgoing HTTP of the rooms that are not the OpenStack adapter: JSON is sent, JSON comes back.
 //!
-//! Knows nothing of what is said. Called by `sim::remote` and `outside`.
+//! Knows nothing of what is said. Called by `sim::remote`, `outside` and `notify`.
 
 use std::time::Duration;
 
@@ -57,6 +57,20 @@ impl JsonClient {
     pub fn direct(timeout: Duration) -> Result<Self, HttpError> {
         let client = reqwest::Client::builder().no_proxy().timeout(timeout).build().map_err(HttpError::Client)?;
         Ok(Self { client })
+    }
+
+    /// A client that goes where the machine's proxies lead, and gives up after `timeout`. Redirects are not followed.
+    pub fn outward(timeout: Duration) -> Result<Self, HttpError> {
+        let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        let client = builder.timeout(timeout).build().map_err(HttpError::Client)?;
+        Ok(Self { client })
+    }
+
+    /// Sends `body` to `url`; its status is the whole answer.
+    pub async fn deliver(&self, url: &Url, body: &Value) -> Result<u16, HttpError> {
+        let failed = |source| HttpError::Unreachable { url: url.clone(), source };
+        let response = self.client.post(url.clone()).json(body).send().await.map_err(failed)?;
+        Ok(response.status().as_u16())
     }
 
     /// Sends `body` to `url`. Any status is an answer.

@@ -96,6 +96,7 @@ pub fn plan_cold_boots(input: &ColdBootInput<'_>) -> Rollout {
         targets: mitigated.collect(),
         lenders: Vec::new(),
         processors: Vec::new(),
+        zones: Vec::new(),
         skipped,
         stays: Vec::new(),
         notes: notes(input.ledger),

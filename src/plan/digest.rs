@@ -151,6 +151,8 @@ struct Model<'a> {
     lenders: &'a [crate::model::HostName],
     #[serde(skip_serializing_if = "is_empty")]
     processors: &'a [super::rollout::PlannedProcessor],
+    #[serde(skip_serializing_if = "is_empty")]
+    zones: &'a [super::rollout::PlannedZone],
     skipped: &'a [super::rollout::SkippedHost],
     stays: &'a [super::rollout::PlannedStay],
 }
@@ -175,6 +177,7 @@ impl<'a> Model<'a> {
             targets,
             lenders,
             processors,
+            zones,
             skipped,
             stays,
             certificate: _,
@@ -197,6 +200,7 @@ impl<'a> Model<'a> {
             targets,
             lenders,
             processors,
+            zones,
             skipped,
             stays,
         }
@@ -211,7 +215,8 @@ fn is_empty<T>(list: &&[T]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::PlannedProcessor;
+    use crate::model::Resources;
+    use crate::plan::{PlannedProcessor, PlannedZone};
 
     #[test]
     fn it_is_that_of_the_canonical_json_without_the_digest() {
@@ -220,6 +225,9 @@ mod tests {
         rollout.lenders.push("compute-lender".into());
         let known = digest(&rollout);
         rollout.processors.push(PlannedProcessor { hosts: rollout.targets.clone(), ..PlannedProcessor::default() });
+        assert_ne!(digest(&rollout), known);
+        let known = digest(&rollout);
+        rollout.zones.push(PlannedZone { zone: None, used: Resources::basic(1, 2, 3), sizes: Vec::new() });
         assert_ne!(digest(&rollout), known);
         let mut value = serde_json::to_value(&rollout).unwrap();
         let _ = value.as_object_mut().unwrap().shift_remove("digest");

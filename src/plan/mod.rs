@@ -36,6 +36,7 @@ pub mod synthetic;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod zones;
 
 pub use check::check;
 pub use cold_boots::{ColdBootInput, PlannedColdBoot, plan_cold_boots};
@@ -50,6 +51,6 @@ pub use lint::lint;
 pub use movability::{Affinity, Movability, movability};
 pub use planner::plan;
 pub use rollout::{
-    Bounds, Certificate, Note, PlannedHost, PlannedMove, PlannedProcessor, PlannedStay, Rollout, RolloutKind, Severity,
-    SkipReason, SkippedHost, StayReason, Work,
+    Bounds, Certificate, Note, PlannedHost, PlannedMove, PlannedProcessor, PlannedSize, PlannedStay, PlannedZone,
+    Rollout, RolloutKind, Severity, SkipReason, SkippedHost, StayReason, Work,
 };

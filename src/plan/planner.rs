@@ -99,6 +99,7 @@ fn assemble(
         targets: selection.targets.into_iter().cloned().collect(),
         lenders: lenders.map(|host| fleet.name(host).clone()).collect(),
         processors: fleet.layout.tell_processors(),
+        zones: super::zones::zones(input.region),
         skipped,
         stays,
         certificate: Certificate::default(),

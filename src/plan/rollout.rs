@@ -92,6 +92,9 @@ pub struct Rollout {
     /// Processors of hosts, where one keeps a guest from going to another: a run does not ask the hosts for them again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub processors: Vec<PlannedProcessor>,
+    /// What zones hold, and how much of it was in use when the rollout was made: what reviewers see the load in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub zones: Vec<PlannedZone>,
     /// Hosts that are left alone, and why.
     pub skipped: Vec<SkippedHost>,
     /// Instances that stay on a host that is remedied, and why.
@@ -205,6 +208,29 @@ pub struct PlannedProcessor {
     /// Of the named models that any host gives its guests, those that libvirt offers here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models: Option<Vec<String>>,
+}
+
+/// A zone as it was when the rollout was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedZone {
+    /// Its name; absent for hosts without a zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<ZoneName>,
+    /// What instances had allocated on its hosts in service.
+    pub used: Resources,
+    /// Its hosts in service, by what each may give.
+    pub sizes: Vec<PlannedSize>,
+}
+
+/// Hosts that may give the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedSize {
+    /// What each may give.
+    pub capacity: Resources,
+    /// The hosts.
+    pub hosts: Vec<HostName>,
 }
 
 /// A host that is left alone.

@@ -39,7 +39,7 @@ pub fn eta(state: &RunState, history: &History, now: Timestamp) -> Option<Eta> {
     let left = planned_left(state, now);
     let at = |pace: f64| now.checked_add(SignedDuration::try_from_secs_f64(left * pace).ok()?).ok();
     let because = if paces.is_empty() {
-        "as planned; no host is done yet".to_owned()
+        "as planned; no host is done yet in a usual time".to_owned()
     } else {
         format!("{} so far took {usual:.2} times as long as planned", count(paces.len(), "host"))
     };
@@ -107,7 +107,7 @@ mod tests {
         assert!(eta.earliest < eta.likely && eta.likely < eta.latest);
         let planned = rollout.certificate.makespan_s.max(1340.0);
         assert!((eta.likely.duration_since(first.at).as_secs_f64() - planned).abs() < 1.0, "{eta:?}");
-        assert_eq!(eta.because, "as planned; no host is done yet");
+        assert!(eta.because.starts_with("as planned"), "{eta:?}");
     }
 
     #[test]

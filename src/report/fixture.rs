@@ -119,6 +119,7 @@ pub fn rollout() -> Rollout {
         targets: Vec::new(),
         lenders: Vec::new(),
         processors: Vec::new(),
+        zones: Vec::new(),
         skipped: vec![SkippedHost {
             host: HostName::new("compute-3"),
             reason: SkipReason::Disabled,

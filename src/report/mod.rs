@@ -3,6 +3,8 @@
 //! Knows no file, no clock and no terminal; `cli` calls it and writes what comes out.
 
 mod affected;
+mod calls;
+mod diff;
 mod document;
 mod eta;
 pub mod evidence;
@@ -12,6 +14,7 @@ pub(crate) mod fixture;
 mod gantt;
 mod history;
 pub mod html;
+mod load;
 pub mod markdown;
 pub mod metrics;
 pub mod review;
@@ -25,7 +28,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod text;
+pub mod trace;
 
+pub use diff::{Comparison, verdict, weight_words};
 pub use document::{AuditLine, FailureLine, Report};
 pub use eta::{Eta, eta};
 pub use experience::Measured;

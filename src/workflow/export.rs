@@ -29,7 +29,7 @@ pub fn dot(workflow: &Workflow) -> String {
 pub fn mermaid(workflow: &Workflow) -> String {
     let mut out = String::from("flowchart LR\n");
     for index in workflow.graph.node_indices() {
-        let label = workflow.graph[index].id.as_str().replace('"', "#quot;");
+        let label = mermaid_label(workflow.graph[index].id.as_str());
         let _ = writeln!(out, "  s{}[\"{label}\"]", index.index());
     }
     for edge in workflow.graph.edge_references() {
@@ -42,8 +42,25 @@ pub fn mermaid(workflow: &Workflow) -> String {
     out
 }
 
+/// Text as it can stand between quotes in Mermaid, which reads HTML there. Source: mermaid.js.org, "Entity codes to escape
+/// characters".
+pub(super) fn mermaid_label(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' => safe.push_str("#quot;"),
+            '<' => safe.push_str("#lt;"),
+            '>' => safe.push_str("#gt;"),
+            '#' => safe.push_str("#35;"),
+            c if c.is_control() => safe.push(' '),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
 /// A DOT string literal.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 

@@ -6,8 +6,10 @@
 mod export;
 mod graph;
 mod kind;
+mod overview;
 
 pub use export::{dot, mermaid};
 pub(crate) use graph::move_step;
 pub use graph::{Added, EdgeKind, Step, Workflow, graph, host_steps, steps_of};
 pub use kind::StepKind;
+pub use overview::{Overview, STEPS_UP_TO};

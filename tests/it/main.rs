@@ -9,6 +9,8 @@ mod engine;
 mod house;
 #[cfg(feature = "lab")]
 mod lab;
+mod metrics;
+mod notices;
 mod openstack;
 mod outside;
 mod plans;

@@ -72,6 +72,7 @@ fn rollout() -> Rollout {
         targets: Vec::new(),
         lenders: Vec::new(),
         processors: Vec::new(),
+        zones: Vec::new(),
         skipped: Vec::new(),
         stays: Vec::new(),
         certificate: Certificate::default(),

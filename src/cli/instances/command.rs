@@ -88,7 +88,7 @@ pub fn run(args: &InstancesArgs, session: &Session) -> Result<Exit, CommandError
     let printed = match format {
         Format::Json => json(&ledger)?,
         Format::Csv => csv(&ledger),
-        Format::Text | Format::Markdown | Format::Html | Format::Dot | Format::Mermaid => {
+        Format::Text | Format::Markdown | Format::Html | Format::Dot | Format::Mermaid | Format::Trace => {
             text::text(&ledger, args.all, style)
         }
     };

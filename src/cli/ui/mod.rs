@@ -6,6 +6,7 @@ mod active;
 mod bars;
 mod json;
 mod lines;
+pub mod screen;
 
 use crate::plan::Rollout;
 use crate::run::Observer;

@@ -13,8 +13,10 @@ use crate::model::{HostName, ProjectId};
 use crate::plan::{PlannedHost, PlannedStay, Rollout, Severity};
 use crate::remedy::{Evidence, Verdict};
 use crate::report::affected::{Affected, affected};
+use crate::report::calls::{Calls, calls};
 use crate::report::evidence::decisive;
 use crate::report::gantt::Gantt;
+use crate::report::load::{Curve, curves};
 use crate::report::review::{certificate_words, headline};
 use crate::report::risks::{Risk, Rule, risks, rules};
 
@@ -28,6 +30,8 @@ struct ReviewPage<'a> {
     many: bool,
     cards: Vec<Card>,
     gantt: Gantt,
+    curves: Vec<Curve>,
+    calls: Vec<Calls>,
     certificate: Vec<String>,
     rules: Vec<Rule>,
     risks: Vec<Risk>,
@@ -71,6 +75,8 @@ pub fn review(rollout: &Rollout) -> Result<String, askama::Error> {
         many: rollout.hosts.len() > MANY,
         cards: cards(rollout, &projects),
         gantt: Gantt::of_plan(rollout),
+        curves: curves(rollout),
+        calls: calls(rollout),
         certificate: certificate_words(&rollout.certificate),
         rules: rules(rollout),
         risks: risks(rollout),

@@ -156,6 +156,7 @@ impl Play {
             targets: vec!["spare".into()],
             lenders: vec![],
             processors: vec![],
+            zones: vec![],
             skipped: vec![],
             stays: vec![],
             certificate: Certificate::default(),

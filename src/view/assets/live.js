@@ -229,7 +229,7 @@
     aside.hidden = false;
     one('.columns').classList.add('open');
     aside.scrollTop = fresh ? 0 : top;
-    if (focus) aside.focus({preventScroll: false});
+    if (focus) aside.focus({preventScroll: innerWidth > 1120});
   };
   let looking = false, again = false;
   const look = async focus => {

@@ -2,6 +2,7 @@
 //!
 //! Where the machine has no browser these say what they leave out. `FLEETMEND_SHOTS=DIR` keeps pictures of the pages.
 
+mod documents;
 mod driver;
 mod review;
 mod view;
