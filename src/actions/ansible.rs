@@ -202,7 +202,7 @@ impl Action for Ansible {
 mod tests {
     use super::*;
 
-    /// As ansible-core 2.14 prints them.
+    /// As ansible-core 2.16 prints them.
     const LIST: &str = "\nplaybook: /etc/mend/site.yml\n\n  play #1 (compute): compute\tTAGS: []\n    pattern: \
                         ['compute']\n    hosts (1):\n      compute-1\n\n  play #2 (compute): again\tTAGS: []\n    \
                         pattern: ['compute']\n    hosts (2):\n      compute-1\n      compute-2\n";

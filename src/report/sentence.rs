@@ -291,16 +291,16 @@ pub fn output_words(output: &StepOutput) -> String {
         StepOutput::Gone { note, .. } => format!("gone: {note}"),
         StepOutput::Packages { changed, .. } => count(changed.len(), "package") + " changed",
         StepOutput::Rebooted { before, after, commands } => {
-            let commands: String =
-                commands.iter().map(|run| format!("; `{}` {}", run.command.join(" "), run.end)).collect();
-            format!("boot {before} ended, boot {after} began{commands}")
+            let began = format!("boot {before} ended, boot {after} began");
+            let commands = commands.iter().map(|run| format!("`{}` {}", run.command.join(" "), run.end));
+            std::iter::once(began).chain(commands).collect::<Vec<_>>().join("; ")
         }
         StepOutput::Ran { note, warning: None, .. } => note.clone(),
         StepOutput::Ran { note, warning: Some(warning), .. } => format!("{note}: {warning}"),
         StepOutput::Proven { verdict, lost } => {
-            let lost: String = lost.iter().map(|lost| format!("; {lost}")).collect();
             let pieces = count(verdict.evidence.len(), "piece");
-            format!("{} by {pieces} of evidence{lost}", verdict_words(verdict.verdict))
+            let proven = format!("{} by {pieces} of evidence", verdict_words(verdict.verdict));
+            std::iter::once(proven).chain(lost.iter().cloned()).collect::<Vec<_>>().join("; ")
         }
     }
 }

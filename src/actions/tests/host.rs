@@ -23,7 +23,8 @@ fn without_flag() -> Rig {
 #[tokio::test(start_paused = true)]
 async fn the_planned_machine_in_nobodys_hands_is_identified() {
     let rig = Rig::new();
-    assert!(matches!(rig.run(Identify).await.unwrap(), StepOutput::Done { .. }));
+    let StepOutput::Identified { fingerprint, .. } = rig.run(Identify).await.unwrap() else { panic!() };
+    assert_eq!(fingerprint.lost(&Fingerprint::default(), &[]).len(), 3);
     let done = Rig::new();
     done.lab.state().installed = 2;
     done.lab.state().sysfs = "Mitigation: Clear CPU buffers";
