@@ -51,7 +51,12 @@ pub struct StepContext<'a> {
     pub poll: Duration,
 }
 
-impl StepContext<'_> {
+impl<'a> StepContext<'a> {
+    /// For a move: the host that the instance leaves. It is the step's own, unless the instance makes way.
+    pub fn source(&self) -> &'a HostName {
+        self.leaving.and_then(|(leaving, _)| leaving.from.as_ref()).unwrap_or(&self.host.host)
+    }
+
     /// Limits on waiting, as the reviewed policy has them.
     pub fn patience(&self) -> &Patience {
         &self.rollout.policy.patience

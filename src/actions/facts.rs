@@ -18,5 +18,5 @@ pub(super) async fn facts(cx: &StepContext<'_>) -> Result<HostFacts, StepError> 
 
 /// State of the nova-compute unit as systemd words it; `None` where it could not be read.
 pub(super) async fn compute_unit(cx: &StepContext<'_>) -> Result<Option<String>, StepError> {
-    Ok(facts::parse(&raw(cx, &Inquiry::default()).await?).compute_unit)
+    Ok(facts::compute_unit(&raw(cx, &Inquiry::default()).await?))
 }

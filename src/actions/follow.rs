@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use super::moves::named;
 use super::poll::{Wait, doing, lasts};
 use super::records::{Asked, failure_reason, report_progress, request_of};
-use super::standing::{Seen, Standing};
+use super::standing::{Look, Seen, Standing};
 use super::{StepContext, StepError};
-use crate::cloud::{Accepted, CloudErrorKind, Migration, MigrationStatus};
+use crate::cloud::{Accepted, CloudErrorKind, Migration, MigrationStatus, Server};
 use crate::model::{HostName, InstanceStatus, RequestId};
 use crate::run::event::{FaultScope, LeavingInstance, StepOutput};
 
@@ -75,11 +75,15 @@ impl<'a> Following<'a> {
     /// Waits for the end.
     pub async fn until_it_ends(mut self) -> Result<StepOutput, StepError> {
         loop {
-            let seen = Seen::now(self.cx, self.asked).await;
+            let seen = Look::now(self.cx, self.asked).await;
             match self.wait.through_outage(seen)? {
                 None => {}
-                Some(None) => return Ok(StepOutput::Gone { note: "it was deleted".to_owned(), to: None }),
-                Some(Some(seen)) => {
+                Some(Look::Open(record)) => {
+                    self.notes(Standing::InFlight);
+                    self.in_flight(None, &record).await?;
+                }
+                Some(Look::Gone) => return Ok(StepOutput::Gone { note: "it was deleted".to_owned(), to: None }),
+                Some(Look::Both(seen)) => {
                     if let Some(output) = self.judge(seen).await? {
                         return Ok(output);
                     }
@@ -93,14 +97,12 @@ impl<'a> Following<'a> {
 
     /// What is seen, as an end; `None` while there is none.
     async fn judge(&mut self, seen: Seen) -> Result<Option<StepOutput>, StepError> {
-        let standing = seen.standing(&self.cx.host.host);
-        if self.stands.0 != standing {
-            self.stands = (standing, Instant::now());
-        }
+        let standing = seen.standing(self.cx.source());
+        self.notes(standing);
         let Some(record) = &seen.record else { return self.unrecorded(&seen) };
         let in_error = seen.server.status == InstanceStatus::Error;
         match standing {
-            Standing::InFlight => self.in_flight(&seen, record).await.map(|()| None),
+            Standing::InFlight => self.in_flight(Some(&seen.server), record).await.map(|()| None),
             Standing::Torn if !self.stood_for(self.cx.patience().service.get()) => {
                 doing(self.cx, format!("its migration has ended, nova still shows it {}", seen.server.status));
                 Ok(None)
@@ -116,17 +118,26 @@ impl<'a> Following<'a> {
         }
     }
 
+    /// Notes how it stands, and since when.
+    fn notes(&mut self, standing: Standing) {
+        if self.stands.0 != standing {
+            self.stands = (standing, Instant::now());
+        }
+    }
+
     /// Whether it has stood as it does for `span`.
     fn stood_for(&self, span: Duration) -> bool {
         lasts(self.cx, self.stands.1, span)
     }
 
     /// Reports how far it is; aborts it when it took too long.
-    async fn in_flight(&mut self, seen: &Seen, record: &Migration) -> Result<(), StepError> {
-        if self.asked.cold {
-            return self.cold(seen, record).await;
+    async fn in_flight(&mut self, server: Option<&Server>, record: &Migration) -> Result<(), StepError> {
+        if let Some(server) = server {
+            if self.asked.cold {
+                return self.cold(server, record).await;
+            }
+            report_progress(self.cx, server, record.id).await;
         }
-        report_progress(self.cx, &seen.server, record.id).await;
         match self.abort_asked {
             Some(asked) if lasts(self.cx, asked, ABORTED_WITHIN) => {
                 let what = format!("its migration {} neither ends nor lets itself be aborted", record.id);
@@ -163,10 +174,10 @@ impl<'a> Following<'a> {
 
     /// Confirms a cold migration that has arrived, which is what frees its source. Confirming again is refused while it
     /// is under way, and harmless.
-    async fn cold(&mut self, seen: &Seen, record: &Migration) -> Result<(), StepError> {
-        let arrived = record.status == MigrationStatus::Finished && seen.server.task_state.is_none();
-        if !arrived || seen.server.status != InstanceStatus::VerifyResize {
-            doing(self.cx, format!("migrates it cold: nova shows it {}", seen.server.status));
+    async fn cold(&mut self, server: &Server, record: &Migration) -> Result<(), StepError> {
+        let arrived = record.status == MigrationStatus::Finished && server.task_state.is_none();
+        if !arrived || server.status != InstanceStatus::VerifyResize {
+            doing(self.cx, format!("migrates it cold: nova shows it {}", server.status));
             return Ok(());
         }
         doing(self.cx, "confirms its migration");
@@ -184,7 +195,7 @@ impl<'a> Following<'a> {
         if !self.stood_for(RECORDED_WITHIN) {
             return Ok(None);
         }
-        if let Some(host) = seen.server.host.as_ref().filter(|host| **host != self.cx.host.host) {
+        if let Some(host) = seen.server.host.as_ref().filter(|host| *host != self.cx.source()) {
             let note = format!("it is on {host}, by no migration of this run");
             return Ok(Some(StepOutput::Gone { note, to: Some(host.clone()) }));
         }
@@ -203,7 +214,7 @@ impl<'a> Following<'a> {
 
     /// It failed, and the instance is none the worse.
     async fn failed(&self, seen: &Seen, record: &Migration) -> StepError {
-        let source = &self.cx.host.host;
+        let source = self.cx.source();
         if seen.server.host.as_ref() != Some(source) {
             let place = place(seen);
             // Seen when the target dies on the way: ACTIVE on a host that is down.

@@ -41,7 +41,7 @@ fn asked<'a>(
     intent: &'a Intent,
 ) -> Result<(Asked<'a>, &'a HostName), StepError> {
     if let Intent::Migrate { target, after, cold } = intent {
-        let source = &cx.host.host;
+        let source = cx.source();
         return Ok((Asked { instance: leaving.id, source, after: *after, cold: *cold }, target));
     }
     Err(StepError::permanent(FaultScope::Instance, format!("step {} recorded an intent that is no move", cx.step)))
@@ -56,7 +56,7 @@ pub(super) fn named(leaving: &LeavingInstance) -> String {
 impl Action for Move {
     async fn probe(&self, cx: &StepContext<'_>) -> Result<Probe, StepError> {
         let (leaving, target) = subject(cx)?;
-        let source = &cx.host.host;
+        let source = cx.source();
         let records = records_of(cx, leaving.id).await?;
         let Some(server) = server_of(cx, leaving.id).await? else {
             return Ok(Probe::Done(StepOutput::Gone { note: "it was deleted".to_owned(), to: None }));
@@ -150,9 +150,9 @@ async fn both_ends_are_fine(
     leaving: &LeavingInstance,
     target: &HostName,
 ) -> Result<(), StepError> {
-    let source = listed_service(cx, &cx.host.host).await?;
+    let source = listed_service(cx, cx.source()).await?;
     if source.is_none_or(|seen| seen.service.state == ServiceState::Down) {
-        let what = format!("{} cannot leave: nova-compute on {} is down", named(leaving), cx.host.host);
+        let what = format!("{} cannot leave: nova-compute on {} is down", named(leaving), cx.source());
         return Err(StepError::transient(FaultScope::Host, what));
     }
     let against = match listed_service(cx, target).await?.map(|seen| seen.service) {

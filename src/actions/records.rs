@@ -78,7 +78,7 @@ pub(super) async fn failure_reason(cx: &StepContext<'_>, instance: InstanceId, r
         .collect();
     if said.is_empty() {
         // A failure during the copy leaves no trace in the API.
-        return format!("nova gives no reason; nova-compute's log on {} has it", cx.host.host);
+        return format!("nova gives no reason; nova-compute's log on {} has it", cx.source());
     }
     said.join("; ")
 }

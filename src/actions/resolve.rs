@@ -129,6 +129,7 @@ fn resolved(cx: &StepContext<'_>, found: Found) -> StepOutput {
         id: instance.id,
         name: instance.name,
         project: instance.project,
+        from: None,
         status: instance.status,
         handling,
         resources: instance.resources,
@@ -163,7 +164,7 @@ async fn groups(cx: &StepContext<'_>, servers: &[Server]) -> Result<Vec<ServerGr
 fn differences(cx: &StepContext<'_>, found: &Found) -> (Vec<String>, Vec<InstanceId>) {
     let host = &cx.host.host;
     let moves: BTreeMap<InstanceId, &str> =
-        cx.host.moves.iter().map(|planned| (planned.instance, planned.name.as_str())).collect();
+        cx.host.own_moves().map(|planned| (planned.instance, planned.name.as_str())).collect();
     let stays: BTreeMap<InstanceId, &str> = cx
         .rollout
         .stays

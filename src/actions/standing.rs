@@ -29,6 +29,35 @@ pub(super) struct Seen {
     pub record: Option<Migration>,
 }
 
+/// One look at a migration on its way.
+#[derive(Debug, Clone)]
+pub(super) enum Look {
+    /// The instance is gone.
+    Gone,
+    /// The record of a live migration can still change, which says all: the instance was not read.
+    Open(Migration),
+    /// Both were read.
+    Both(Seen),
+}
+
+impl Look {
+    /// Reads what there is to know. While a live migration is on its way the instance is read only for those who hear of
+    /// its progress: of all requests of a run that is nearly half.
+    pub async fn now(cx: &StepContext<'_>, asked: Asked<'_>) -> Result<Self, StepError> {
+        let records = records_of(cx, asked.instance).await?;
+        let record = asked.record(&records).cloned();
+        match record {
+            Some(open) if open.status.is_in_progress() && !asked.cold && !cx.progress.is_heard() => {
+                Ok(Self::Open(open))
+            }
+            record => Ok(match server_of(cx, asked.instance).await? {
+                Some(server) => Self::Both(Seen { server, record }),
+                None => Self::Gone,
+            }),
+        }
+    }
+}
+
 impl Seen {
     /// Reads both; `None` when the instance is gone. The record is read first: a server that is read after a record
     /// ended shows where it ended.

@@ -1,5 +1,6 @@
 //! Names and identifiers as newtypes, so that a host is never mistaken for a zone.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -51,6 +52,13 @@ macro_rules! shared_id {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 shared::text(deserializer).map(Self)
+            }
+        }
+
+        /// Looked up by its text; it hashes and compares as that does.
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
             }
         }
 

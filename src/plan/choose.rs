@@ -213,6 +213,7 @@ impl Loop<'_, '_> {
             || self.seed(domain, u32::MAX, false).is_some()
             || (self.index.rooms[domain as usize].targets == 0 && self.seed(domain, u32::MAX, true).is_some())
             || self.repair(domain)
+            || self.make_way(domain)
     }
 
     /// The last resort when nothing is out anywhere.

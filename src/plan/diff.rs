@@ -291,7 +291,7 @@ fn compare_instances(
         let detail = format!("{} that the rollout does not know", count(appeared, "instance"));
         diff.of_host(&planned.host, DifferenceKind::InstancesAppeared, Weight::Adapts, detail);
     }
-    let gone = planned.moves.iter().filter(|planned| !present.contains(&planned.instance)).count();
+    let gone = planned.own_moves().filter(|planned| !present.contains(&planned.instance)).count();
     if gone > 0 {
         let detail = format!("{} that were to be moved are not on it", count(gone, "instance"));
         diff.of_host(&planned.host, DifferenceKind::InstancesGone, Weight::Harmless, detail);

@@ -35,6 +35,8 @@ pub(super) struct Fleet<'a> {
     pub(super) bystander: Vec<bool>,
     /// Never given instances, by host.
     pub(super) spare: Vec<bool>,
+    /// By host, whether some rollout may move instances there: in service, and neither excluded nor a spare.
+    pub(super) may_take: Vec<bool>,
     /// By host, the place in the policy's priority; those that it does not name come last.
     pub(super) turn: Vec<u32>,
     /// Instances that leave, by host; the biggest first.
@@ -117,6 +119,7 @@ impl<'a> Fleet<'a> {
             region_hosts: Vec::new(),
             bystander: vec![false; layout.len()],
             spare: census.hosts.iter().map(|host| policy.hosts.spare.contains(&host.host)).collect(),
+            may_take: census.hosts.iter().map(|host| may_take(host, policy)).collect(),
             turn: census.hosts.iter().map(|host| turn_of(host, policy)).collect(),
             leaving: vec![Vec::new(); layout.len()],
             pools: Vec::new(),
@@ -301,6 +304,11 @@ impl<'a> Fleet<'a> {
 
 fn work_of(host: &Host, policy: &Policy, experience: &Experience) -> Millis {
     millis(experience.of(&host.host).unwrap_or(policy.estimate.host).as_seconds())
+}
+
+fn may_take(host: &Host, policy: &Policy) -> bool {
+    let rules = &policy.hosts;
+    host.service.is_in_service() && !rules.exclude.contains(&host.host) && !rules.spare.contains(&host.host)
 }
 
 /// The first entry of the policy's priority that a host is of.

@@ -69,8 +69,8 @@ fn structure(rollout: &Rollout) -> Vec<Note> {
             fatal(name, "ends before it begins".to_owned());
         }
         for planned_move in &planned.moves {
-            if planned_move.from != planned.host {
-                fatal(name, format!("a move of {} leaves {}, another host", planned_move.instance, planned_move.from));
+            if planned_move.from == planned_move.to {
+                fatal(name, format!("a move of {} leads back to {}", planned_move.instance, planned_move.to));
             }
             if planned_move.to == planned.host {
                 fatal(name, format!("a move of {} leads back to it", planned_move.instance));

@@ -25,6 +25,7 @@ pub mod placement;
 mod planner;
 mod pools;
 mod processor;
+mod rearrange;
 mod repair;
 mod rollout;
 mod schedule;
@@ -36,6 +37,7 @@ pub mod synthetic;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod way;
 mod zones;
 
 pub use check::check;

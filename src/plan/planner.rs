@@ -155,13 +155,15 @@ fn planned_host(input: &PlanInput<'_>, fleet: &Fleet<'_>, order: u32, planned: &
     let name = fleet.name(planned.host);
     let host = fleet.host(planned.host);
     let unknown = || Verdict { verdict: crate::remedy::VerdictKind::Unknown, evidence: Vec::new() };
-    let moves = planned.transfers.iter().map(|transfer| {
+    let ways = planned.ways.iter().map(|(from, transfer)| (*from, transfer));
+    let own = planned.transfers.iter().map(|transfer| (planned.host, transfer));
+    let moves = ways.chain(own).map(|(from, transfer)| {
         let instance = fleet.instance(transfer.instance);
         PlannedMove {
             instance: instance.id,
             name: instance.name.clone(),
             project: instance.project.clone(),
-            from: name.clone(),
+            from: fleet.name(from).clone(),
             to: fleet.name(transfer.to).clone(),
             resources: instance.resources.clone(),
             group: instance.group.clone(),
@@ -211,6 +213,15 @@ fn notes(input: &PlanInput<'_>, rollout: &Rollout, report: &PlanReport, early: u
             &rollout.region,
             format!("{extra} instances move twice: their hosts are drained first, before any host is mitigated"),
         );
+    }
+    for planned in &rollout.hosts {
+        let ways = planned.ways().count();
+        if ways > 0 {
+            let message = format!(
+                "while it is drained {ways} instances of hosts that still wait make way for its own: no host has room as it is"
+            );
+            say(Severity::Info, planned.host.as_str(), message);
+        }
     }
     let measured = input.experience.measured();
     if measured > 0 && !rollout.hosts.is_empty() {

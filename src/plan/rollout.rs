@@ -151,11 +151,24 @@ pub struct PlannedHost {
     pub identity: HostIdentity,
     /// Why it is remedied.
     pub verdict: Verdict,
-    /// Moves away from it, in order of start.
+    /// Moves away from it, in order of start; before those, in a full domain without an empty host, moves off other hosts
+    /// that still wait, which make way for its instances.
     pub moves: Vec<PlannedMove>,
     /// Where an instance stands in the place of a host: which, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cold_boot: Option<Box<PlannedColdBoot>>,
+}
+
+impl PlannedHost {
+    /// Moves away from it.
+    pub fn own_moves(&self) -> impl Iterator<Item = &PlannedMove> {
+        self.moves.iter().filter(|planned| planned.from == self.host)
+    }
+
+    /// Moves that make way for its instances, in order: each leaves another host.
+    pub fn ways(&self) -> impl Iterator<Item = &PlannedMove> {
+        self.moves.iter().filter(|planned| planned.from != self.host)
+    }
 }
 
 /// A planned migration.
@@ -168,7 +181,7 @@ pub struct PlannedMove {
     pub name: String,
     /// Its project.
     pub project: ProjectId,
-    /// From.
+    /// From: the host that it is planned with, or, where it makes way for that one's instances, another.
     pub from: HostName,
     /// To: a preference, not a dependency.
     pub to: HostName,

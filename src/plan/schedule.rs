@@ -11,6 +11,7 @@ use super::cells::Index;
 use super::fleet::{Fleet, Millis};
 use super::space::{Barrier, Space};
 use super::transfer::{Timetable, Transfer};
+use super::way::{SEARCHES, zones_without_a_start};
 
 /// How one attempt goes about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +82,20 @@ pub(super) struct Planned {
     pub(super) finish: Millis,
     pub(super) canary: bool,
     pub(super) transfers: Vec<Transfer>,
+    /// What makes way for its instances before they leave, each with the host that it leaves.
+    pub(super) ways: Vec<(u32, Transfer)>,
+}
+
+/// How often each domain may be searched for instances that could make way.
+fn searches(fleet: &Fleet<'_>) -> Vec<u32> {
+    let may = zones_without_a_start(fleet);
+    let of = |zone: u32| if may[zone as usize] { SEARCHES } else { 0 };
+    fleet
+        .layout
+        .domains()
+        .iter()
+        .map(|domain| domain.hosts.first().map_or(0, |host| of(fleet.layout.zone_of(*host))))
+        .collect()
 }
 
 /// Makes a schedule.
@@ -137,6 +152,8 @@ pub(super) struct Loop<'f, 'a> {
     pub(super) late_moves_left: u32,
     /// Bookings that may still be tried and taken back, by domain.
     pub(super) trials_left: Vec<u32>,
+    /// Searches for instances that could make way, by domain.
+    pub(super) searches_left: Vec<u32>,
     used: Vec<u32>,
     out: BinaryHeap<Reverse<(Millis, u32)>>,
     planned: Vec<Planned>,
@@ -171,6 +188,7 @@ impl<'f, 'a> Loop<'f, 'a> {
             seeds_left: strategy.seeds,
             late_moves_left: strategy.late_moves,
             trials_left: vec![super::repair::TRIALS; fleet.layout.domains().len()],
+            searches_left: searches(fleet),
             used: vec![0; fleet.pools.len()],
             out: BinaryHeap::new(),
             planned: Vec::with_capacity(fleet.hosts.len()),
@@ -187,6 +205,11 @@ impl<'f, 'a> Loop<'f, 'a> {
             self.begin_anyhow(*host);
         }
         while self.advance() {}
+        // Where those found no room, others show as much.
+        let wanted = self.fleet.canaries.min(self.fleet.hosts.len());
+        while self.planned.len() < wanted && (self.begin_next() || self.begin_in_need()) {
+            while self.advance() {}
+        }
         self.canary_phase = false;
         if !self.planned.is_empty() {
             self.now += self.fleet.soak;
@@ -211,7 +234,7 @@ impl<'f, 'a> Loop<'f, 'a> {
         self.planned.sort_by_key(|planned| (!planned.canary, planned.start, planned.host));
         Schedule {
             stuck,
-            moves: self.planned.iter().map(|planned| planned.transfers.len()).sum(),
+            moves: self.planned.iter().map(|planned| planned.transfers.len() + planned.ways.len()).sum(),
             makespan: self.planned.iter().map(|planned| planned.finish).max().unwrap_or(0),
             hosts: self.planned,
         }
@@ -262,14 +285,20 @@ impl<'f, 'a> Loop<'f, 'a> {
 
     /// Begins a host: its instances are already where they go in `space`.
     pub(super) fn begin(&mut self, host: u32, placement: &[(u32, u32)]) {
+        self.begin_behind(host, placement, Vec::new());
+    }
+
+    /// The same, behind what makes way for its instances.
+    pub(super) fn begin_behind(&mut self, host: u32, placement: &[(u32, u32)], ways: Vec<(u32, Transfer)>) {
         let leaving = std::mem::take(&mut self.leaving[host as usize]);
         self.index.forget(self.fleet, &self.space, host, &leaving);
         self.waits[host as usize] = false;
         for instance in &leaving {
             self.space.give(host, &self.fleet.need(*instance, host));
         }
-        let transfers = self.timetable.drain(self.fleet, placement, self.now);
-        let quiet = transfers.iter().map(|transfer| transfer.finish).max().unwrap_or(self.now);
+        let way_made = ways.last().map_or(self.now, |(_, last)| last.finish);
+        let transfers = self.timetable.drain(self.fleet, placement, way_made);
+        let quiet = transfers.iter().map(|transfer| transfer.finish).max().unwrap_or(way_made);
         let finish = quiet + self.fleet.work[host as usize];
         for pool in &self.fleet.pools_of[host as usize] {
             self.used[*pool as usize] += 1;
@@ -278,11 +307,12 @@ impl<'f, 'a> Loop<'f, 'a> {
         cell.running += 1;
         cell.returning += finish;
         self.out.push(Reverse((finish, host)));
-        for transfer in transfers.iter().filter(|transfer| self.waits[transfer.to as usize]) {
+        let made = ways.iter().map(|(_, transfer)| transfer);
+        for transfer in transfers.iter().chain(made).filter(|transfer| self.waits[transfer.to as usize]) {
             let until = &mut self.not_before[transfer.to as usize];
             *until = (*until).max(transfer.finish);
         }
-        self.planned.push(Planned { host, start: self.now, finish, canary: self.canary_phase, transfers });
+        self.planned.push(Planned { host, start: self.now, finish, canary: self.canary_phase, transfers, ways });
     }
 
     /// Books an instance onto a target.

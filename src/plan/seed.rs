@@ -103,6 +103,15 @@ impl Loop<'_, '_> {
         });
     }
 
+    /// Takes an instance off a host that waits: it makes way.
+    pub(super) fn take_away(&mut self, instance: u32, from: u32) {
+        let need = self.fleet.need(instance, from);
+        self.change_unmitigated(from, |space, leaving| {
+            space.give(from, &need);
+            leaving.retain(|other| *other != instance);
+        });
+    }
+
     pub(super) fn undo_seed(&mut self, instance: u32, from: u32, target: u32) {
         if self.space.is_target(target) {
             self.unbook(instance, from, target);

@@ -400,7 +400,7 @@ mod tests {
             idle_targets: true,
             seed: 0,
         };
-        let planned = Planned { host: 0, start: 0, finish: 0, canary: false, transfers: Vec::new() };
+        let planned = Planned { host: 0, start: 0, finish: 0, canary: false, transfers: Vec::new(), ways: Vec::new() };
         let schedule = Schedule {
             hosts: vec![planned],
             stuck: vec![0; usize::from(draw(1, 8) == 0)],

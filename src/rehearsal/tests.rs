@@ -7,10 +7,13 @@ use super::*;
 use crate::actions::Progress;
 use crate::cloud::{Compute as _, Placement as _, ServersQuery};
 use crate::host::HostShell as _;
-use crate::model::{Aggregate, InstanceStatus, Limit, Mark, Percent, Policy, Region, RunId, ServiceStatus, Span};
+use crate::model::{
+    Aggregate, HostName, InstanceStatus, Limit, Mark, Percent, Policy, Region, RunId, ServiceStatus, Span, StepId,
+};
 use crate::plan::Rollout;
 use crate::plan::synthetic::{self, Recipe};
-use crate::run::{DriveSettings, Engine, Event, Observer, Ports, RunError, RunState, Runner};
+use crate::run::event::FaultScope;
+use crate::run::{DriveSettings, Engine, Event, EventKind, Observer, Ports, RunError, RunState, Runner};
 use crate::sim::faults::{Chances, Churn, Faults, HostFault, HostRule};
 use crate::sim::{SimCloud, SimOutside, SimRegion, SimShell};
 
@@ -144,6 +147,62 @@ fn instances_that_tenants_create_meanwhile_are_moved_and_those_they_delete_are_n
     assert_eq!((created.lost_guests, deleted.lost_guests), (0, 0));
 }
 
+/// Four hosts of which none can be first unless an instance of another makes way.
+fn full_region() -> Region {
+    let mut region = synthetic::region(&Recipe { hosts: 4, zones: 1, grouped: 0.0, ..Recipe::default() }, 5);
+    let mould = region.instances[0].clone();
+    region.instances.clear();
+    for (host, place) in region.hosts.iter_mut().zip(1..) {
+        host.capacity = crate::model::Resources::basic(64, 65_536, 10_000);
+        for (memory_mb, number) in [(30_720, 10 * place), (15_360, 10 * place + 1)] {
+            let mut instance = mould.clone();
+            instance.id = crate::model::InstanceId::new(uuid::Uuid::from_u128(number));
+            instance.host = Some(host.host.clone());
+            instance.resources = crate::model::Resources::basic(1, memory_mb, 10);
+            region.instances.push(instance);
+        }
+    }
+    synthetic::with_machines(region)
+}
+
+#[test]
+fn in_a_full_region_instances_make_way_and_all_hosts_are_done() {
+    let region = full_region();
+    let mut policy = policy();
+    policy.canary.hosts = 0;
+    let rollout = planned(&region, &policy);
+    assert_eq!(rollout.hosts[0].ways().count(), 1);
+    let figures = rehearse(&order(&rollout, &region, &Level::None.conditions()), &|| {}).unwrap();
+    let run = &figures.run[0];
+    assert_eq!((run.outcome, run.hosts.done, run.lost_guests), (End::Done, 4, 0), "{run:?}");
+    assert_eq!((run.moves.done, run.moves.failed), (rollout.certificate.moves, 0));
+}
+
+#[test]
+fn migrations_that_fail_are_made_again_and_cost_no_host() {
+    let region = region(8);
+    let rollout = planned(&region, &policy());
+    let chance = Chances { migration_fails: percent(20.0), ..Chances::default() };
+    let figures = rehearse(&order(&rollout, &region, &with(Faults { chance, ..Faults::default() })), &|| {}).unwrap();
+    let run = &figures.run[0];
+    assert_eq!((run.outcome, run.hosts.done, run.moves.done), (End::Done, 8, rollout.certificate.moves), "{run:?}");
+    assert!(run.moves.failed > 0);
+}
+
+#[test]
+fn a_migration_that_hangs_is_aborted_after_the_policys_patience() {
+    let region = region(8);
+    let rollout = planned(&region, &policy());
+    let chance = Chances { migration_hangs: percent(10.0), ..Chances::default() };
+    let calm = rehearse(&order(&rollout, &region, &Level::None.conditions()), &|| {}).unwrap();
+    let hung = rehearse(&order(&rollout, &region, &with(Faults { chance, ..Faults::default() })), &|| {}).unwrap();
+    let (calm, hung) = (&calm.run[0], &hung.run[0]);
+    assert_eq!((hung.outcome, hung.hosts.done), (End::Done, 8), "{hung:?}");
+    assert!(hung.moves.failed > 0);
+    let patience = rollout.policy.patience.migration_per_gib.as_seconds();
+    assert!(hung.makespan_s.unwrap() > calm.makespan_s.unwrap() + patience, "{calm:?} {hung:?}");
+}
+
 #[test]
 fn a_gate_that_waits_for_an_operator_is_approved() {
     let region = region(4);
@@ -179,15 +238,17 @@ impl Observer for Auditor {
     fn progress(&mut self, _state: &RunState, _progress: &Progress) {}
 }
 
-#[tokio::test(start_paused = true)]
-async fn after_each_event_of_a_run_the_index_is_what_a_count_of_everything_finds() {
-    let snapshot = region(12);
-    let rollout = planned(&snapshot, &policy());
-    let share = percent(100.0);
-    let tenants = Churn { created_per_day: share, deleted_per_day: share };
-    let faults = Faults { tenants, ..Level::Harsh.conditions().faults };
-    let pace = pace::pace_of(&rollout, percent(50.0));
-    let simulated = SimRegion::new(stage::world_of(&snapshot, &rollout, 9, &pace, &faults), 1.0);
+/// Plays a rollout in the region of a snapshot, every event shown to `observer`.
+async fn play(
+    snapshot: &Region,
+    rollout: &Rollout,
+    seed: u64,
+    noise: f64,
+    faults: &Faults,
+    observer: &mut dyn Observer,
+) {
+    let pace = pace::pace_of(rollout, percent(noise));
+    let simulated = SimRegion::new(stage::world_of(snapshot, rollout, seed, &pace, faults), 1.0);
     let engine = Engine {
         ports: Ports {
             cloud: Arc::new(SimCloud::new(Arc::clone(&simulated))),
@@ -201,11 +262,65 @@ async fn after_each_event_of_a_run_the_index_is_what_a_count_of_everything_finds
         take_over: false,
     };
     let (_steer, steered) = tokio::sync::mpsc::channel(1);
-    let mut auditor = Auditor(0);
-    let rollout = Arc::new(stage::rollout_for(&rollout));
+    let rollout = Arc::new(stage::rollout_for(rollout));
     let run = RunId::new(uuid::Uuid::from_u128(1));
-    engine.rehearse(run, rollout, &snapshot, steered, &mut auditor).await.unwrap();
+    engine.rehearse(run, rollout, snapshot, steered, observer).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_each_event_of_a_run_the_index_is_what_a_count_of_everything_finds() {
+    let snapshot = region(12);
+    let rollout = planned(&snapshot, &policy());
+    let share = percent(100.0);
+    let tenants = Churn { created_per_day: share, deleted_per_day: share };
+    let faults = Faults { tenants, ..Level::Harsh.conditions().faults };
+    let mut auditor = Auditor(0);
+    play(&snapshot, &rollout, 9, 50.0, &faults, &mut auditor).await;
     assert!(auditor.0 > 500, "{}", auditor.0);
+}
+
+/// Holds that whoever is refused by a target learns what fills it, and pays nothing.
+#[derive(Default)]
+struct Crowds {
+    targets: BTreeMap<StepId, HostName>,
+    seen: BTreeSet<HostName>,
+    refused: BTreeMap<StepId, u32>,
+}
+
+impl Observer for Crowds {
+    fn event(&mut self, state: &RunState, event: &Event) {
+        if let EventKind::StepStarted { step, target: Some(target), .. } = &event.kind {
+            self.targets.insert(step.clone(), target.clone());
+        }
+        if let EventKind::TargetSeen { host, came, .. } = &event.kind
+            && !came.is_empty()
+        {
+            self.seen.insert(host.clone());
+        }
+        if let EventKind::StepFailed { step, failure, .. } = &event.kind
+            && failure.scope == FaultScope::Target
+        {
+            let times = self.refused.entry(step.clone()).or_default();
+            *times += 1;
+            assert!(self.seen.contains(&self.targets[step]), "nobody looked at {}: {failure:?}", self.targets[step]);
+            let moving = state.step(step).unwrap();
+            assert_eq!((moving.crowded_out, moving.avoid.len()), (*times, 0), "{step}: {failure:?}");
+        }
+    }
+
+    fn progress(&mut self, _state: &RunState, _progress: &Progress) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_finds_a_target_filled_by_tenants_learns_of_it_and_pays_nothing() {
+    let recipe = Recipe { hosts: 30, zones: 1, utilisation: 0.8, grouped: 0.0, ..Recipe::default() };
+    let snapshot = synthetic::with_machines(synthetic::region(&recipe, 5));
+    let rollout = planned(&snapshot, &Policy { settle: Span::seconds(0), ..Policy::default() });
+    let tenants = Churn { created_per_day: percent(30.0), deleted_per_day: percent(30.0) };
+    let faults = Faults { tenants, ..Faults::default() };
+    let mut crowds = Crowds::default();
+    play(&snapshot, &rollout, 3, 0.0, &faults, &mut crowds).await;
+    assert!(crowds.refused.len() > 1, "hardly anybody was in the way: {:?}", crowds.refused);
 }
 
 #[test]

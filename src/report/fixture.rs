@@ -257,6 +257,7 @@ fn leaving() -> LeavingInstance {
         id: instance(1),
         name: HOSTILE.to_owned(),
         project: ProjectId::new("p1"),
+        from: None,
         status: InstanceStatus::Active,
         handling: InstanceHandling::LiveMigrate,
         resources: Resources::basic(2, 4096, 20),

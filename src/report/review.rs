@@ -325,7 +325,7 @@ fn host_text(host: &PlannedHost, stays: &[PlannedStay], style: Style) -> String 
     out.push_str(&super::evidence::table(&host.verdict).render(4, |heading| style.dim(heading)));
     let mut moves =
         Table::new(&[("leaves", Lean::Right), ("instance", Lean::Left), ("name", Lean::Left), ("to", Lean::Left)]);
-    for planned in &host.moves {
+    for planned in host.own_moves() {
         moves.row([
             &format!("+{}", duration(planned.start_s)),
             &planned.instance.to_string(),
@@ -333,7 +333,8 @@ fn host_text(host: &PlannedHost, stays: &[PlannedStay], style: Style) -> String 
             planned.to.as_str(),
         ]);
     }
-    let _ = writeln!(out, "  {}", count(host.moves.len(), "move"));
+    out.push_str(&ways_table(host, style));
+    let _ = writeln!(out, "  {}", count(host.own_moves().count(), "move"));
     out.push_str(&moves.render(4, |heading| style.dim(heading)));
     let staying = stays_table(stays.iter().filter(|stay| stay.host == host.host));
     if !staying.is_empty() {
@@ -381,13 +382,41 @@ pub fn markdown(rollout: &Rollout) -> String {
     out
 }
 
+/// What makes way for a host's instances before they leave; nothing where nothing does.
+fn ways_table(host: &PlannedHost, style: Style) -> String {
+    let mut ways = Table::new(&[
+        ("leaves", Lean::Right),
+        ("instance", Lean::Left),
+        ("name", Lean::Left),
+        ("from", Lean::Left),
+        ("to", Lean::Left),
+    ]);
+    for planned in host.ways() {
+        ways.row([
+            &format!("+{}", duration(planned.start_s)),
+            &planned.instance.to_string(),
+            &planned.name,
+            planned.from.as_str(),
+            planned.to.as_str(),
+        ]);
+    }
+    match host.ways().count() {
+        0 => String::new(),
+        some => format!(
+            "  {} on other hosts to make way first\n{}",
+            count(some, "move"),
+            ways.render(4, |heading| style.dim(heading))
+        ),
+    }
+}
+
 /// The rollout as `show -f json` prints it: the file, with the steps of each host that follow from it.
 pub fn json(rollout: &Rollout) -> serde_json::Value {
     let mut value = serde_json::to_value(rollout).unwrap_or_default();
     let hosts = value.get_mut("hosts").and_then(serde_json::Value::as_array_mut);
     let added = rollout.added();
     for (shown, host) in hosts.into_iter().flatten().zip(&rollout.hosts) {
-        let moves: Vec<InstanceId> = host.moves.iter().map(|planned| planned.instance).collect();
+        let moves: Vec<InstanceId> = host.own_moves().map(|planned| planned.instance).collect();
         let steps = serde_json::to_value(steps_of(host, &moves, &added)).unwrap_or_default();
         if let Some(fields) = shown.as_object_mut() {
             fields.insert("steps".to_owned(), steps);

@@ -431,6 +431,9 @@ pub struct LeavingInstance {
     pub name: String,
     /// Its project.
     pub project: ProjectId,
+    /// The host that it leaves, where that is not the one that the step belongs to: it makes way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<HostName>,
     /// Its status now.
     pub status: InstanceStatus,
     /// How it leaves.

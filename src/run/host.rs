@@ -9,8 +9,8 @@ use jiff::Timestamp;
 
 use super::event::{Intent, LeavingInstance, StepFailure, StepOutput};
 use crate::actions::HostMemory;
-use crate::model::{HostName, InstanceId, StepId};
-use crate::plan::PlannedHost;
+use crate::model::{HostName, InstanceHandling, InstanceId, InstanceStatus, StepId};
+use crate::plan::{PlannedHost, PlannedMove};
 use crate::workflow::{Added, Step, StepKind, move_step, steps_of};
 
 /// How often a host's instances are resolved before something is wrong with it: each round found more to move.
@@ -130,6 +130,16 @@ impl StepState {
         }
     }
 
+    /// For a move: the host that its instance leaves.
+    pub fn source(&self) -> &HostName {
+        self.leaving.as_ref().and_then(|leaving| leaving.from.as_ref()).unwrap_or(&self.step.host)
+    }
+
+    /// Whether it moves an instance of another host, which makes way for those of its own.
+    pub(super) fn makes_way(&self) -> bool {
+        self.leaving.as_ref().is_some_and(|leaving| leaving.from.is_some())
+    }
+
     /// Whether a runner has it.
     pub fn is_running(&self) -> bool {
         matches!(self.status, StepStatus::Running { .. })
@@ -141,6 +151,24 @@ impl StepState {
             StepStatus::Running { attempt, .. } | StepStatus::Retrying { attempt, .. } => attempt + 1,
             StepStatus::Pending | StepStatus::Succeeded(_) | StepStatus::Failed(_) => 1,
         }
+    }
+}
+
+/// An instance that makes way, as far as the plan knows it: its move looks at it itself.
+fn making_way(way: &PlannedMove) -> LeavingInstance {
+    LeavingInstance {
+        id: way.instance,
+        name: way.name.clone(),
+        project: way.project.clone(),
+        from: Some(way.from.clone()),
+        status: InstanceStatus::Active,
+        handling: InstanceHandling::LiveMigrate,
+        resources: way.resources.clone(),
+        group: way.group.clone(),
+        pinned_zone: None,
+        traits: Vec::new(),
+        flavor: None,
+        image: BTreeMap::new(),
     }
 }
 
@@ -238,9 +266,10 @@ impl HostState {
         self.disturbances = 0;
         // What a retried host was before we disabled it is known only from the first time.
         self.memory = std::mem::take(&mut self.memory).kept_by_a_retry();
+        let makes_way = |id: InstanceId| planned.ways().find(|way| way.instance == id).map(making_way);
         self.steps = steps_of(planned, &[], added)
             .into_iter()
-            .map(|step| (step.id.clone(), StepState::new(step, None)))
+            .map(|step| (step.id.clone(), StepState::new(step.clone(), step.instance.and_then(makes_way))))
             .collect();
         if let (Some((intent, at)), Some(first)) = (self.owed.take(), self.steps.values_mut().next()) {
             (first.intent, first.intended) = (Some(intent), at);
@@ -348,6 +377,8 @@ impl HostState {
         match state.step.kind {
             StepKind::Fence => self.memory.fenced = true,
             StepKind::Unfence => self.memory.fenced = false,
+            // What made way was never here.
+            StepKind::Move if state.makes_way() => {}
             StepKind::Move => self.memory.left.extend(state.step.instance),
             StepKind::Identify
             | StepKind::Disable

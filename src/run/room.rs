@@ -17,6 +17,9 @@ use crate::workflow::StepKind;
 pub(super) fn target_of(state: &RunState, step: &StepState, in_use: &InUse) -> Option<(HostName, Option<String>)> {
     let leaving = step.leaving.as_ref()?;
     let busy = in_use.busy(state.limits());
+    if step.makes_way() {
+        return way_to(state, step, leaving, &Rules { busy, ..Rules::keeping(&state.rollout().policy.headroom) });
+    }
     let preferred = preferred(state, step, leaving);
     if preferred.is_some_and(|target| busy.is_full(target) && state.occupancy().is_target(target)) {
         // Its turn comes; going elsewhere would take the room that is planned for others.
@@ -50,13 +53,29 @@ pub(super) fn why_waiting(state: &RunState, step: &StepState, in_use: &InUse) ->
     if let Some(target) = preferred.filter(|target| busy.is_full(target) && state.occupancy().is_target(target)) {
         return full(target.clone());
     }
-    let mover = Mover { preferred: preferred.cloned(), ..mover(leaving, &step.step.host) };
+    let mover = Mover { preferred: preferred.cloned(), ..mover(leaving, step.source()) };
     let rules = Rules::keeping(&state.rollout().policy.headroom);
     match choose_target(state.occupancy(), &mover, &rules) {
         // There is room, on hosts that take no further migration at the moment.
         Ok(Choice { host, .. }) => full(host),
         Err(refusal) => Wait::Room(refusal),
     }
+}
+
+/// Where an instance goes that makes way: as planned, else to another host that waits, else to a mitigated one.
+fn way_to(
+    state: &RunState,
+    step: &StepState,
+    leaving: &LeavingInstance,
+    rules: &Rules<'_>,
+) -> Option<(HostName, Option<String>)> {
+    let source = step.source();
+    let mover = Mover { preferred: preferred(state, step, leaving).cloned(), ..mover(leaving, source) };
+    let rules = Rules { avoid: &step.avoid, ..*rules };
+    let waiting = waiting_hosts(state, source).filter(|host| *host != source);
+    let chosen = target_among(state.occupancy(), &mover, &rules, waiting);
+    let Choice { host, instead } = chosen.or_else(|| target_for(state.occupancy(), &mover, &rules))?;
+    Some((host, instead.map(|refusal| refusal.to_string())))
 }
 
 /// The planned target, unless a move there failed.
@@ -124,7 +143,7 @@ fn shared_room(state: &RunState, planned: &PlannedHost) -> Option<u32> {
 
 /// What a waiting host has to move to mitigated hosts.
 fn movers_of(state: &RunState, planned: &PlannedHost) -> Vec<Mover> {
-    planned.moves.iter().filter(|planned| !is_exception(state, planned)).map(planned_mover).collect()
+    planned.own_moves().filter(|planned| !is_exception(state, planned)).map(planned_mover).collect()
 }
 
 /// What begun hosts of a domain have still to move, or of all domains.
@@ -195,9 +214,10 @@ fn still_to_leave(planned: &PlannedHost, host: &HostState) -> Vec<Mover> {
     let is_resolved =
         |step: &StepState| step.step.kind == StepKind::Resolve && matches!(step.status, StepStatus::Succeeded(_));
     if !host.steps().any(is_resolved) {
-        return planned.moves.iter().map(planned_mover).collect();
+        return planned.own_moves().map(planned_mover).collect();
     }
-    let resolved = host.steps().filter_map(|step| Some((step, step.leaving.as_ref()?)));
+    let resolved =
+        host.steps().filter(|step| !step.makes_way()).filter_map(|step| Some((step, step.leaving.as_ref()?)));
     let unplaced = resolved.filter(|(step, _)| match step.status {
         StepStatus::Pending | StepStatus::Retrying { .. } => true,
         StepStatus::Running { .. } | StepStatus::Succeeded(_) | StepStatus::Failed(_) => false,

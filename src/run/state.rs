@@ -312,8 +312,7 @@ impl RunState {
 
     /// A step that was instantiated.
     pub fn step(&self, id: &StepId) -> Option<&StepState> {
-        let host = id.as_str().split('/').next()?;
-        self.hosts.get(&HostName::new(host))?.steps.get(id)
+        self.hosts.get(host_of(id))?.steps.get(id)
     }
 
     /// Hosts in a phase.
@@ -335,7 +334,7 @@ impl RunState {
     pub fn moves_in_flight(&self) -> impl Iterator<Item = (InstanceId, &HostName, Option<&HostName>)> {
         self.hosts.values().flat_map(|host| host.steps.values()).filter(|step| step.is_running()).filter_map(|step| {
             let instance = step.step.instance?;
-            Some((instance, &step.step.host, step.target.as_ref()))
+            Some((instance, step.source(), step.target.as_ref()))
         })
     }
 
@@ -358,7 +357,7 @@ impl RunState {
     }
 
     /// Takes note of a host that an event has changed.
-    fn refresh(&mut self, host: &HostName) {
+    fn refresh(&mut self, host: &str) {
         let Some((place, _, state)) = self.hosts.get_full(host) else { return };
         if let Some(planned) = self.rollout.hosts.get(place) {
             let aggregates = self.aggregates.get(host).map_or(&[][..], Vec::as_slice);
@@ -368,6 +367,6 @@ impl RunState {
 }
 
 /// The host that a step belongs to; host names have no slash.
-fn host_of(id: &StepId) -> HostName {
-    HostName::new(id.as_str().split('/').next().unwrap_or_default())
+fn host_of(id: &StepId) -> &str {
+    id.as_str().split('/').next().unwrap_or_default()
 }

@@ -58,7 +58,8 @@ impl Workflow {
     }
 }
 
-/// The steps of one host with `moves` to make, in the order of [`StepKind`], with what remedy and policy add.
+/// The steps of one host with `moves` to make, in the order of [`StepKind`], with what remedy and policy add, behind the
+/// moves of other hosts' instances that make way for its own.
 ///
 /// ```text
 /// identify ─ disable ─┬─ stage ───────────────────────────────────┐
@@ -66,8 +67,9 @@ impl Workflow {
 ///                                 └─ move i₂ ─┘                        ─ return ─ evidence ─ enable ─ settle
 /// ```
 ///
-/// `resolve/2` looks again after the moves; rounds go on until nothing is left to leave.
-pub fn host_steps(host: &HostName, moves: &[InstanceId], added: &Added<'_>) -> Vec<Step> {
+/// What makes way goes between `disable` and `resolve`, one after the other. `resolve/2` looks again after the moves;
+/// rounds go on until nothing is left to leave.
+pub fn host_steps(host: &HostName, ways: &[InstanceId], moves: &[InstanceId], added: &Added<'_>) -> Vec<Step> {
     let extra = added.steps.as_slice();
     let mut way = Way { host, added, steps: Vec::new() };
     way.push(StepKind::Identify, vec![]);
@@ -79,7 +81,13 @@ pub fn host_steps(host: &HostName, moves: &[InstanceId], added: &Added<'_>) -> V
     if !replaced {
         way.push(StepKind::Stage, vec![disabled.clone()]);
     }
-    way.push(StepKind::Resolve, vec![disabled]);
+    let mut behind = disabled;
+    for instance in ways {
+        let made = move_step(host, *instance, &behind);
+        behind = made.id.clone();
+        way.steps.push(made);
+    }
+    way.push(StepKind::Resolve, vec![behind]);
     let mut emptied = way.id("resolve");
     if !moves.is_empty() {
         way.steps.extend(moves.iter().map(|instance| move_step(host, *instance, &emptied)));
@@ -197,20 +205,21 @@ impl ExtraStep {
 /// The steps of a planned subject: a host's with its moves, or the one of an instance in the place of a host.
 pub fn steps_of(planned: &PlannedHost, moves: &[InstanceId], added: &Added<'_>) -> Vec<Step> {
     if planned.cold_boot.is_none() {
-        return host_steps(&planned.host, moves, added);
+        let ways: Vec<InstanceId> = planned.ways().map(|way| way.instance).collect();
+        return host_steps(&planned.host, &ways, moves, added);
     }
     let id = StepId::of(&planned.host, StepKind::ColdBoot.name());
     vec![Step { id, kind: StepKind::ColdBoot, host: planned.host.clone(), instance: None, needs: Vec::new() }]
 }
 
-/// The move of one instance, once `resolved` says that it leaves.
-pub(crate) fn move_step(host: &HostName, instance: InstanceId, resolved: &StepId) -> Step {
+/// The move of one instance, once `behind` has succeeded: the look that says that it leaves.
+pub(crate) fn move_step(host: &HostName, instance: InstanceId, behind: &StepId) -> Step {
     Step {
         id: StepId::of_move(host, instance),
         kind: StepKind::Move,
         host: host.clone(),
         instance: Some(instance),
-        needs: vec![resolved.clone()],
+        needs: vec![behind.clone()],
     }
 }
 
@@ -250,7 +259,7 @@ pub fn graph(rollout: &Rollout) -> Workflow {
 
 /// The instances that a planned host is to lose.
 fn moves_of(host: &PlannedHost) -> Vec<InstanceId> {
-    host.moves.iter().map(|planned| planned.instance).collect()
+    host.own_moves().map(|planned| planned.instance).collect()
 }
 
 #[cfg(test)]
@@ -262,7 +271,7 @@ mod tests {
     fn a_reboot_waits_for_every_move_and_the_staged_update() {
         let host = HostName::new("compute-1");
         let moves = [InstanceId::new(Uuid::from_u128(1)), InstanceId::new(Uuid::from_u128(2))];
-        let steps = host_steps(&host, &moves, &Added::default());
+        let steps = host_steps(&host, &[], &moves, &Added::default());
         let mut before = std::collections::BTreeSet::new();
         let mut open = vec![StepId::of(&host, "reboot")];
         while let Some(id) = open.pop() {
@@ -281,7 +290,7 @@ mod tests {
     #[test]
     fn hooks_span_the_work_are_renewed_within_it_and_taken_back_in_turn() {
         let host = HostName::new("compute-1");
-        let steps = host_steps(&host, &[], &Added { steps: Vec::new(), hooks: vec!["alarms", "pager"] });
+        let steps = host_steps(&host, &[], &[], &Added { steps: Vec::new(), hooks: vec!["alarms", "pager"] });
         let needs = |what: &str| steps.iter().find(|step| step.id == StepId::of(&host, what)).unwrap().needs.clone();
         for (what, needed) in [
             ("hook/alarms", "disable"),
@@ -299,9 +308,21 @@ mod tests {
     }
 
     #[test]
+    fn what_makes_way_goes_one_by_one_before_the_host_is_looked_at() {
+        let host = HostName::new("compute-1");
+        let id = |number| InstanceId::new(Uuid::from_u128(number));
+        let steps = host_steps(&host, &[id(7), id(8)], &[id(1)], &Added::default());
+        let needs = |id: &StepId| steps.iter().find(|step| step.id == *id).unwrap().needs.clone();
+        assert_eq!(needs(&StepId::of(&host, "resolve")), [StepId::of_move(&host, id(8))]);
+        assert_eq!(needs(&StepId::of_move(&host, id(8))), [StepId::of_move(&host, id(7))]);
+        assert_eq!(needs(&StepId::of_move(&host, id(7))), [StepId::of(&host, "disable")]);
+        assert_eq!(needs(&StepId::of_move(&host, id(1))), [StepId::of(&host, "resolve")]);
+    }
+
+    #[test]
     fn an_empty_host_goes_from_one_look_to_the_fence() {
         let host = HostName::new("compute-1");
-        let steps = host_steps(&host, &[], &Added::default());
+        let steps = host_steps(&host, &[], &[], &Added::default());
         let fence = steps.iter().find(|step| step.kind == StepKind::Fence).unwrap();
         assert_eq!(fence.needs, [StepId::of(&host, "resolve")]);
     }
@@ -326,7 +347,7 @@ mod tests {
         ];
         for (moment, before, after) in moments {
             let (one, two) = (extra("one", moment), extra("two", moment));
-            let steps = host_steps(&host, &[], &Added { steps: vec![&one, &two], hooks: Vec::new() });
+            let steps = host_steps(&host, &[], &[], &Added { steps: vec![&one, &two], hooks: Vec::new() });
             let needs =
                 |what: &str| steps.iter().find(|step| step.id == StepId::of(&host, what)).unwrap().needs.clone();
             assert_eq!(needs("command/one"), [StepId::of(&host, before)], "{moment}");
@@ -334,7 +355,7 @@ mod tests {
             assert!(needs(after).contains(&StepId::of(&host, "command/two")), "{moment}");
         }
         let instead = extra("one", "instead-of-update");
-        let steps = host_steps(&host, &[], &Added { steps: vec![&instead], hooks: Vec::new() });
+        let steps = host_steps(&host, &[], &[], &Added { steps: vec![&instead], hooks: Vec::new() });
         assert!(steps.iter().all(|step| !matches!(step.kind, StepKind::Stage | StepKind::Update)));
         let configure = steps.iter().find(|step| step.kind == StepKind::Configure).unwrap();
         assert_eq!(configure.needs, [StepId::of(&host, "command/one")]);

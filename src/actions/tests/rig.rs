@@ -92,6 +92,7 @@ impl Rig {
                 id: id(1),
                 name: "vm1".to_owned(),
                 project: ProjectId::new("p1"),
+                from: None,
                 status: InstanceStatus::Active,
                 handling: InstanceHandling::LiveMigrate,
                 resources: Resources::basic(1, 1024, 0),

@@ -175,6 +175,11 @@ pub fn parse(raw: &RawFacts) -> HostFacts {
     facts
 }
 
+/// State of the nova-compute unit in `raw`; `None` where it could not be read.
+pub fn compute_unit(raw: &RawFacts) -> Option<String> {
+    Reader { raw, unread: BTreeMap::new() }.read(section::COMPUTE_UNIT, unit::parse)
+}
+
 /// The identity in `raw`; what could not be read is `None`.
 pub fn identity(raw: &RawFacts) -> HostIdentity {
     let mut reader = Reader { raw, unread: BTreeMap::new() };

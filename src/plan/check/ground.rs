@@ -29,6 +29,8 @@ pub(super) struct Ground<'a> {
     pub(super) topologies: BTreeMap<usize, Topology>,
     /// How many domains there are.
     pub(super) domains: usize,
+    /// Zones with a host that may take instances and gives none: see [`Self::may_make_way`].
+    starts: BTreeSet<Option<&'a ZoneName>>,
     /// What cannot be read: rollout and region do not belong together.
     pub(super) mismatches: Vec<String>,
     host_numbers: Numbers<'a, HostName>,
@@ -50,6 +52,8 @@ pub(super) struct HostView<'a> {
     pub(super) is_target: bool,
     /// Lends room though it stays vulnerable.
     pub(super) is_lender: bool,
+    /// Left alone because its instances fit nowhere.
+    pub(super) has_no_room: bool,
     /// Takes instances in some rollout without violations of the same hosts: this one need not name it.
     pub(super) may_take: bool,
     pub(super) domain: usize,
@@ -92,6 +96,7 @@ impl<'a> Ground<'a> {
             looks: Looks::of(region),
             topologies: BTreeMap::new(),
             domains: 0,
+            starts: BTreeSet::new(),
             mismatches: Vec::new(),
             host_numbers: [].into_iter().collect(),
             ids: Vec::new(),
@@ -103,6 +108,7 @@ impl<'a> Ground<'a> {
         ground.classes = classes(region);
         ground.read_hosts(rollout, region);
         ground.read_instances(rollout, region);
+        ground.find_starts();
         ground
     }
 
@@ -111,6 +117,8 @@ impl<'a> Ground<'a> {
             rollout.hosts.iter().enumerate().map(|(index, planned)| (&planned.host, index)).collect();
         let targets: BTreeSet<&HostName> = rollout.targets.iter().collect();
         let lenders: BTreeSet<&HostName> = rollout.lenders.iter().collect();
+        let no_room = rollout.skipped.iter().filter(|skipped| skipped.reason == SkipReason::NoRoom);
+        let no_room: BTreeSet<&HostName> = no_room.map(|skipped| &skipped.host).collect();
         let mut hosts: Vec<&Host> = region.hosts.iter().collect();
         hosts.sort_by(|a, b| a.host.cmp(&b.host));
         hosts.dedup_by(|a, b| a.host == b.host);
@@ -123,6 +131,7 @@ impl<'a> Ground<'a> {
                 planned: planned.get(&host.host).copied(),
                 is_target: targets.contains(&host.host),
                 is_lender: lenders.contains(&host.host),
+                has_no_room: no_room.contains(&host.host),
                 may_take: may_take(host, rollout),
                 domain,
                 capacity: self.classes.iter().map(|class| host.capacity.get(class)).collect(),
@@ -132,6 +141,20 @@ impl<'a> Ground<'a> {
             });
         }
         self.compare_lists(rollout, &planned);
+    }
+
+    fn find_starts(&mut self) {
+        let is_start = |(number, view): &(usize, &HostView<'a>)| {
+            let gives = (view.planned.is_some() || view.has_no_room) && self.leaving(*number).next().is_some();
+            view.may_take && !gives
+        };
+        self.starts = self.hosts.iter().enumerate().filter(is_start).map(|(_, view)| view.host.zone.as_ref()).collect();
+    }
+
+    /// Whether instances of hosts that wait may make way for those of `host`: where its zone has no host to start with,
+    /// one that takes instances and gives none.
+    pub(super) fn may_make_way(&self, host: usize) -> bool {
+        !self.starts.contains(&self.hosts[host].host.zone.as_ref())
     }
 
     /// Every host of the region is planned or skipped, once; targets and lenders are among those skipped.

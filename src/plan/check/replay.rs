@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::bounds::most_canaries;
 use super::ground::{Ground, Time, time};
 use super::limits::Outages;
 use super::numa::holds;
@@ -36,6 +37,9 @@ pub(super) fn replay(rollout: &Rollout, ground: &Ground<'_>) -> Findings {
     for mismatch in super::processors::mismatches(rollout, ground) {
         books.say(mismatch);
     }
+    if let Some(text) = canaries_amiss(rollout) {
+        books.say(text);
+    }
     if ground.mismatches.is_empty() {
         let timeline = Timeline::of(rollout, ground);
         for (time, instant) in timeline.instants {
@@ -49,6 +53,14 @@ pub(super) fn replay(rollout: &Rollout, ground: &Ground<'_>) -> Findings {
         books.close();
     }
     Findings { violations: books.violations, peak_hosts_out: books.outages.peak }
+}
+
+/// Fewer canary hosts than the policy wants show too little, and more than it may take are none.
+fn canaries_amiss(rollout: &Rollout) -> Option<String> {
+    let wanted = rollout.policy.canary.hosts;
+    let canaries = rollout.hosts.iter().filter(|planned| planned.canary).count();
+    let is_fine = (wanted.min(rollout.hosts.len())..=most_canaries(wanted)).contains(&canaries);
+    (!is_fine && wanted > 0).then(|| format!("{canaries} canary hosts where the policy wants {wanted}"))
 }
 
 /// Targets without instances, counted by zone.
@@ -106,6 +118,10 @@ struct Books<'a> {
     outbound: Vec<usize>,
     inbound: Vec<usize>,
     moving: usize,
+    /// By place in the rollout, moves that make way for the host's instances and have not ended.
+    ways_left: Vec<usize>,
+    /// The same, those under way.
+    ways_moving: Vec<usize>,
     outages: Outages<'a>,
     canaries_out: usize,
     gate: Time,
@@ -130,6 +146,8 @@ impl<'a> Books<'a> {
             outbound: vec![0; hosts],
             inbound: vec![0; hosts],
             moving: 0,
+            ways_left: rollout.hosts.iter().map(|planned| planned.ways().count()).collect(),
+            ways_moving: vec![0; rollout.hosts.len()],
             outages: Outages::none(&rollout.policy, ground),
             canaries_out: rollout.hosts.iter().filter(|planned| planned.canary).count(),
             gate: 0,
@@ -210,6 +228,9 @@ impl<'a> Books<'a> {
         if self.inbound[host] > 0 {
             self.say(format!("{} begins while instances are on their way to it", planned.host));
         }
+        if self.outbound[host] > 0 {
+            self.say(format!("{} begins while an instance that makes way still leaves it", planned.host));
+        }
         for text in self.outages.leaves(&self.ground.hosts[host]) {
             self.say(format!("when {} begins, {text}", planned.host));
         }
@@ -222,16 +243,18 @@ impl<'a> Books<'a> {
             self.say(format!("the move of {id} names what the region does not have"));
             return;
         };
-        let is_planned_there = self.ground.hosts[from].planned == Some(trip.host);
-        if self.at[instance] != from || self.bound_for[instance].is_some() || !is_planned_there {
+        if self.at[instance] != from || self.bound_for[instance].is_some() {
             self.say(format!("{id} is not on {} when it is to leave it", planned_move.from));
             return;
         }
         if self.ground.instances[instance].stays {
             self.say(format!("{id} is to stay and is moved"));
         }
-        if self.phase[from] != Phase::Out {
-            self.say(format!("{id} leaves {} while that is in service", planned_move.from));
+        let own = self.ground.hosts[from].planned == Some(trip.host);
+        if own {
+            self.check_own(trip, from);
+        } else {
+            self.check_way(trip, from);
         }
         if trip.is_short {
             self.say(format!("the move of {id} is planned shorter than the policy estimates"));
@@ -240,6 +263,37 @@ impl<'a> Books<'a> {
         self.put(instance, to);
         self.bound_for[instance] = Some(to);
         self.count_streams(instance, from, to, planned_move);
+    }
+
+    /// An instance leaves the host that it is planned with.
+    fn check_own(&mut self, trip: &Trip<'_>, from: usize) {
+        let id = trip.planned.instance;
+        if self.phase[from] != Phase::Out {
+            self.say(format!("{id} leaves {} while that is in service", trip.planned.from));
+        }
+        if self.ways_left[trip.host] > 0 {
+            self.say(format!("{id} leaves {} before others have made way", trip.planned.from));
+        }
+    }
+
+    /// An instance of a host that waits makes way for those of another, which is out: one after the other, and only where
+    /// no host takes instances without giving any.
+    fn check_way(&mut self, trip: &Trip<'_>, from: usize) {
+        let (id, for_whom) = (trip.planned.instance, &self.rollout.hosts[trip.host].host);
+        let Some(host) = self.ground.host(for_whom) else { return };
+        let view = &self.ground.hosts[from];
+        let is_fine = self.phase[host] == Phase::Out
+            && self.phase[from] == Phase::Untouched
+            && view.planned.is_some()
+            && view.domain == self.ground.hosts[host].domain
+            && self.ground.may_make_way(host);
+        if !is_fine {
+            self.say(format!("{id} makes way for {for_whom} on {}, and may not", trip.planned.from));
+        }
+        if self.ways_moving[trip.host] > 0 {
+            self.say(format!("{id} makes way for {for_whom} while another one does"));
+        }
+        self.ways_moving[trip.host] += 1;
     }
 
     fn check_target(&mut self, instance: usize, from: usize, to: usize, planned: &PlannedMove) {
@@ -337,9 +391,13 @@ impl<'a> Books<'a> {
     }
 
     fn move_ends(&mut self, trip: &Trip<'_>) {
-        let Some(Known { instance, .. }) = trip.known else { return };
+        let Some(Known { instance, from: planned_from, .. }) = trip.known else { return };
         let Some(to) = self.bound_for[instance].take() else { return };
         let from = self.at[instance];
+        if self.ground.hosts[planned_from].planned != Some(trip.host) {
+            self.ways_left[trip.host] = self.ways_left[trip.host].saturating_sub(1);
+            self.ways_moving[trip.host] = self.ways_moving[trip.host].saturating_sub(1);
+        }
         self.take(instance, from);
         self.at[instance] = to;
         self.moving -= 1;

@@ -4,7 +4,6 @@
 
 mod place;
 mod proof;
-mod rearrange;
 mod shortfall;
 mod ways;
 

@@ -1,14 +1,15 @@
 //! Proofs that a host cannot be emptied, whatever is moved in whatever order.
 //!
 //! Each is a relaxation: it forgets rules (limits, headroom, most of the groups), never adds one, so what it rules out
-//! is out. What it cannot rule out may still be impossible. All of them stand on two facts: instances leave only hosts
-//! that are being emptied, and what is on a host that takes another instance fits into its capacity afterwards.
+//! is out. What it cannot rule out may still be impossible. All of them stand on what is on a host that takes another
+//! instance fitting into its capacity afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::place::{Place, places, withheld};
 use crate::plan::fleet::Fleet;
 use crate::plan::space::Need;
+use crate::plan::way::zones_without_a_start;
 
 /// Why a host cannot be emptied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,12 +40,14 @@ const NAMED: usize = 3;
 pub(super) struct Proofs<'f, 'a> {
     fleet: &'f Fleet<'a>,
     known: BTreeMap<u32, Proof>,
+    /// By zone, whether instances of hosts that wait may make way for those of another.
+    without_a_start: Vec<bool>,
 }
 
 impl<'f, 'a> Proofs<'f, 'a> {
     /// Looks for a proof for each of `hosts`.
     pub(super) fn about(fleet: &'f Fleet<'a>, hosts: &[u32]) -> Self {
-        let mut proofs = Self { fleet, known: BTreeMap::new() };
+        let mut proofs = Self { fleet, known: BTreeMap::new(), without_a_start: zones_without_a_start(fleet) };
         let mut domains: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for host in hosts.iter().filter(|host| !fleet.leaving[**host as usize].is_empty()) {
             domains.entry(fleet.layout.domain_of(*host)).or_default().push(*host);
@@ -116,8 +119,23 @@ impl<'f, 'a> Proofs<'f, 'a> {
         let mut placements = PLACEMENTS;
         let mut occupied = places.iter().map(|place| place.host).filter(|host| !self.leaving(*host).is_empty());
         let is_stuck = |host: &u32| stuck.contains(host);
+        // Where instances of hosts that wait may make way, only a domain in which not one can move is as it is for good.
+        if self.something_may_make_way(places) {
+            return false;
+        }
         occupied.clone().all(|host| is_stuck(&host))
             && !occupied.any(|host| self.may_be_first(host, places, &mut placements))
+    }
+
+    fn something_may_make_way(&self, places: &[Place]) -> bool {
+        let Some(first) = places.first() else { return false };
+        let may = self.without_a_start[self.fleet.layout.zone_of(first.host) as usize];
+        let mut movable = places.iter().flat_map(|place| self.leaving(place.host).iter().map(|one| (place.host, *one)));
+        may && movable.any(|(home, instance)| {
+            let need = self.fleet.need(instance, home);
+            let mut others = places.iter().filter(|place| place.host != home);
+            others.any(|place| self.may_be_on(place, &need) && has_room(&place.free, need.amounts))
+        })
     }
 
     fn may_be_first(&self, host: u32, places: &[Place], placements: &mut usize) -> bool {

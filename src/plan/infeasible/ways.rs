@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::rearrange::empty_a_host;
 use crate::model::{Host, HostName, HostRules, InstanceHandling, InstanceId, InstanceStatus, Policy, Region};
 use crate::plan::census::Census;
 use crate::plan::fleet::Fleet;
 use crate::plan::input::{InPlace, Means, NoRoom, PlanInput, Relocation, Scope, WayOut};
+use crate::plan::rearrange::empty_a_host;
 use crate::plan::schedule::{Stuck, explain_stuck};
 use crate::plan::select::select;
 use crate::plan::sweep::fewest_stuck;
@@ -158,7 +158,9 @@ impl<'a> Trials<'a> {
 
     /// The fewest migrations that empty a host by hand, where the plan then leaves no host out.
     fn moves(&mut self, fleet: &Fleet<'_>, domain: u32) -> Option<Means> {
-        let steps = empty_a_host(fleet, domain)?;
+        let found = empty_a_host(fleet, domain)?;
+        let own = found.own.iter().map(|(instance, to)| (*instance, found.host, *to));
+        let steps: Vec<(u32, u32, u32)> = found.ways.iter().copied().chain(own).collect();
         let relocation = |(instance, from, to): (u32, u32, u32)| Relocation {
             instance: fleet.instance(instance).id,
             name: fleet.instance(instance).name.clone(),
@@ -166,7 +168,6 @@ impl<'a> Trials<'a> {
             to: fleet.name(to).clone(),
         };
         let moves: Vec<Relocation> = steps.into_iter().map(relocation).collect();
-        // The same instance may make way twice: where it is in the end counts.
         let ends: BTreeMap<InstanceId, &HostName> = moves.iter().map(|one| (one.instance, &one.to)).collect();
         let mut before = Vec::new();
         for (number, instance) in self.region.instances.iter_mut().enumerate() {

@@ -68,6 +68,30 @@ fn slots_of_region_zone_rack_and_aggregate_decide() {
 }
 
 #[test]
+fn canaries_decide_whichever_hosts_they_are() {
+    let mut case = hosts(5, 10, 5);
+    case.policy.canary.hosts = 1;
+    case.policy.canary.soak = Span::seconds(900);
+    let out = WORK + migration(&case, 10);
+    decides(&case, "canary", 2.0 * out + 900.0);
+    // A rollout that calls other hosts canaries has the same bound.
+    let mut rollout = case.planned();
+    let bound = rollout.certificate.bounds["canary"];
+    for planned in &mut rollout.hosts {
+        planned.canary = !planned.canary;
+    }
+    let certificate = check(&rollout, &case.region);
+    assert!((certificate.bounds["canary"] - bound).abs() < 0.01, "{:?}", certificate.bounds);
+    let amiss = "4 canary hosts where the policy wants 1";
+    assert!(certificate.violations.iter().any(|text| text == amiss), "{:?}", certificate.violations);
+    for planned in &mut rollout.hosts {
+        planned.canary = false;
+    }
+    let amiss = "0 canary hosts where the policy wants 1";
+    assert!(check(&rollout, &case.region).violations.iter().any(|text| text == amiss));
+}
+
+#[test]
 fn room_that_the_headroom_keeps_decides() {
     let mut case = hosts(4, 10, 2);
     // Of 384 MiB 40 are in use: beside 200 that stay free two hosts may be out.

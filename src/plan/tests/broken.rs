@@ -10,7 +10,7 @@ use crate::plan::fixture::id;
 use crate::plan::synthetic::Recipe;
 
 /// Words of everything that the checker can say.
-const FINDINGS: [&str; 48] = [
+const FINDINGS: [&str; 53] = [
     "a host is planned twice",
     "is both planned and skipped",
     "is neither planned nor skipped",
@@ -21,7 +21,12 @@ const FINDINGS: [&str; 48] = [
     "is planned but not in service",
     "is not in the region",
     "begins before the canary hosts are through",
+    "canary hosts where the policy wants",
     "begins while instances are on their way to it",
+    "begins while an instance that makes way still leaves it",
+    "before others have made way",
+    ", and may not",
+    "while another one does",
     " hosts are out and the limit is",
     "hosts of zone",
     "hosts of rack",
@@ -61,8 +66,9 @@ const FINDINGS: [&str; 48] = [
     "the rollout does not tell the processor of",
 ];
 
-/// Changes per plan.
+/// Changes per plan, and how many of what makes way come after them.
 const CHANGES: usize = 480;
+const WAYS: usize = 40;
 
 /// Where in a rollout something is changed.
 #[derive(Clone, Copy)]
@@ -103,6 +109,24 @@ impl Spot {
                 rollout.hosts[second.0].moves[second.1].to = own;
             }
         }
+        Some(())
+    }
+
+    /// Everything that leaves one host makes way for another.
+    fn break_ways(self, rollout: &mut Rollout) -> Option<()> {
+        let (host, _) = self.a_move(rollout)?;
+        let (second, _) = self.a_move_beside(rollout, host)?;
+        let planned = &mut rollout.hosts[host];
+        let early = if self.pick(5, 2) == 0 { 0.5 } else { 0.0 };
+        let start = planned.start_s - early;
+        let leaving = std::mem::take(&mut planned.moves);
+        let behind = &mut rollout.hosts[second];
+        let start = if self.pick(6, 2) == 0 { start } else { behind.start_s };
+        let ways = leaving.into_iter().map(|one| {
+            let finish_s = start + one.finish_s - one.start_s;
+            PlannedMove { finish_s, start_s: start, ..one }
+        });
+        behind.moves.splice(0..0, ways.collect::<Vec<_>>());
         Some(())
     }
 
@@ -196,10 +220,11 @@ fn everything_that_the_checker_can_find_is_found_in_plans_that_are_broken_at_ran
         // Every feature, and cells only in some: they cut the zones into small domains.
         let case = drawn::case(&recipe, seed, if seed < 1 { u16::MAX } else { !(1 << drawn::Feature::Cells as u16) });
         let Ok(good) = case.plan() else { continue };
-        for number in 0..CHANGES {
+        for number in 0..CHANGES + WAYS {
             let spot = Spot { dice: Dice::of(seed, 0), number };
             let mut broken = good.clone();
             let _ = match number % 3 {
+                _ if number >= CHANGES => spot.break_ways(&mut broken),
                 0 => spot.break_a_move(&mut broken, &case.region),
                 1 => spot.break_a_host(&mut broken, &case.region),
                 _ => spot.break_the_whole(&mut broken),

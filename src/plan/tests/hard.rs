@@ -41,6 +41,67 @@ fn the_only_host_that_can_be_first_is_found_though_its_instances_fit_in_one_way_
     assert_eq!((rollout.certificate.moves, rollout.certificate.moves_lower_bound), (10, 7));
 }
 
+/// Four hosts with less on them than three hold, but the large instance of none fits beside what is on the others.
+pub(super) fn no_host_can_be_first() -> Region {
+    let mut fixture = Fixture::new();
+    for (number, name) in (0_u128..).zip(["a", "b", "c", "d"]) {
+        fixture = fixture.host(name, "z", 64);
+        fixture = fixture.instance(number * 10 + 1, name, 30).instance(number * 10 + 2, name, 15);
+    }
+    fixture.0
+}
+
+#[test]
+fn where_no_host_can_be_first_an_instance_of_another_makes_way() {
+    let rollout = Case::of(no_host_can_be_first()).planned();
+    let first = &rollout.hosts[0];
+    let way = first.ways().next().unwrap();
+    assert_eq!((first.ways().count(), first.own_moves().count(), rollout.hosts.len()), (1, 2, 4));
+    assert!(way.finish_s <= first.own_moves().map(|own| own.start_s).fold(f64::INFINITY, f64::min));
+    // Two of the first host move twice, and so does what made way.
+    let certificate = &rollout.certificate;
+    assert_eq!((certificate.instances, certificate.moves, certificate.moves_lower_bound), (8, 11, 10));
+    let again = rollout.hosts.iter().find(|host| host.host == way.to).unwrap();
+    assert!(again.own_moves().any(|own| own.instance == way.instance));
+    let note = rollout.notes.iter().find(|note| note.at == first.host.as_str()).unwrap();
+    assert!(note.message.contains("1 instances of hosts that still wait make way"), "{}", note.message);
+}
+
+#[test]
+fn what_makes_way_keeps_to_its_group() {
+    // What would make way has a mate on each of the others.
+    let region = Fixture(no_host_can_be_first()).group("g", GroupPolicy::AntiAffinity, &[2, 12, 22, 32]).0;
+    assert!(matches!(Case::of(region).plan(), Err(PlanError::Infeasible { .. })));
+}
+
+#[test]
+fn what_makes_way_is_held_to_its_rules() {
+    let case = Case::of(no_host_can_be_first());
+    let rollout = case.planned();
+    let found = |change: &dyn Fn(&mut Rollout)| {
+        let mut broken = rollout.clone();
+        change(&mut broken);
+        check(&broken, &case.region).violations.join("; ")
+    };
+    let late = found(&|broken| {
+        let host = &mut broken.hosts[0];
+        let last = host.moves.iter().map(|one| one.finish_s).fold(0.0, f64::max);
+        let takes = host.moves[0].finish_s - host.moves[0].start_s;
+        (host.moves[0].start_s, host.moves[0].finish_s) = (last, last + takes);
+        host.finish_s += takes;
+    });
+    assert!(late.contains("before others have made way"), "{late}");
+    let early = found(&|broken| broken.hosts[0].start_s += 1.0);
+    assert!(early.contains(", and may not"), "{early}");
+    let mut with_start = case.clone();
+    with_start.region = Fixture(with_start.region).host("tiny", "z", 8).0;
+    let mut told = rollout.clone();
+    told.targets.push(host("tiny"));
+    told.skipped.push(SkippedHost { host: host("tiny"), reason: SkipReason::Mitigated, detail: String::new() });
+    let start = check(&told, &with_start.region).violations.join("; ");
+    assert!(start.contains(", and may not"), "{start}");
+}
+
 #[test]
 fn a_zone_without_an_empty_host_is_planned_beside_one_that_has_one() {
     let region = Fixture::new()

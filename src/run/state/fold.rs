@@ -33,18 +33,18 @@ impl RunState {
         match kind {
             EventKind::StepStarted { step, .. }
             | EventKind::StepSucceeded { step, .. }
-            | EventKind::StepFailed { step, .. } => self.refresh(&host_of(step)),
+            | EventKind::StepFailed { step, .. } => self.refresh(host_of(step)),
             EventKind::HostQuarantined { host, .. }
             | EventKind::HostSkipped { host, .. }
             | EventKind::HostReleased { host }
-            | EventKind::HostRetried { host } => self.refresh(host),
+            | EventKind::HostRetried { host } => self.refresh(host.as_str()),
             // What waits for another attempt need not wait longer.
             EventKind::RunContinued { .. } => {
                 let phases = [HostPhase::Active, HostPhase::Quarantined];
                 let places = phases.into_iter().flat_map(|phase| self.index.in_phase(phase)).collect::<Vec<_>>();
                 for place in places {
                     if let Some(host) = self.rollout.hosts.get(place).map(|planned| planned.host.clone()) {
-                        self.refresh(&host);
+                        self.refresh(host.as_str());
                     }
                 }
             }
@@ -166,9 +166,9 @@ impl RunState {
 
     fn start(&mut self, id: &StepId, attempt: u32, target: Option<&HostName>, now: Timestamp) -> Result<(), String> {
         let host = host_of(id);
-        if self.hosts.get(&host).is_some_and(|state| state.phase == HostPhase::Waiting) {
+        if self.hosts.get(host).is_some_and(|state| state.phase == HostPhase::Waiting) {
             let unknown = || format!("{host} is not in the rollout");
-            let (place, _, state) = self.hosts.get_full_mut(&host).ok_or_else(unknown)?;
+            let (place, _, state) = self.hosts.get_full_mut(host).ok_or_else(unknown)?;
             state.begin(self.rollout.hosts.get(place).ok_or_else(unknown)?, &self.rollout.added(), now);
         }
         let mut retried = false;
@@ -200,9 +200,10 @@ impl RunState {
     }
 
     fn succeed(&mut self, id: &StepId, output: &StepOutput, now: Timestamp) -> Result<(), String> {
-        let host = host_of(id);
         self.running_mut(id)?.status = StepStatus::Succeeded(output.clone());
         self.sick = None;
+        let host = self.hosts.get_key_value(host_of(id)).map(|(host, _)| host.clone());
+        let host = host.ok_or_else(|| format!("there is no step {id}"))?;
         self.settle_move(id, &host, output);
         let rollout = Arc::clone(&self.rollout);
         let planned = self.place_in_order(&host).and_then(|place| rollout.hosts.get(place));
@@ -296,8 +297,9 @@ impl RunState {
             FaultScope::Instance | FaultScope::Host | FaultScope::Target => self.sick = None,
         }
         if goes_back {
-            let host = host_of(id);
-            self.host_mut(&host)?.go_back(&host, id);
+            let unknown = || format!("there is no step {id}");
+            let (_, host, state) = self.hosts.get_full_mut(host_of(id)).ok_or_else(unknown)?;
+            state.go_back(host, id);
         }
         if let Some(instance) = released {
             self.moves.failed += 1;
@@ -357,7 +359,9 @@ impl RunState {
     }
 
     fn step_mut(&mut self, id: &StepId) -> Result<&mut StepState, String> {
-        self.host_mut(&host_of(id))?.steps.get_mut(id).ok_or_else(|| format!("there is no step {id}"))
+        let unknown = || format!("{} is not in the rollout", host_of(id));
+        let host = self.hosts.get_mut(host_of(id)).ok_or_else(unknown)?;
+        host.steps.get_mut(id).ok_or_else(|| format!("there is no step {id}"))
     }
 
     fn running_mut(&mut self, id: &StepId) -> Result<&mut StepState, String> {

@@ -83,6 +83,7 @@ pub(super) fn leaving(number: u128) -> LeavingInstance {
         id: instance.id,
         name: instance.name,
         project: instance.project,
+        from: None,
         status: instance.status,
         handling: InstanceHandling::LiveMigrate,
         resources: instance.resources,
@@ -251,7 +252,7 @@ impl Play {
             (StepKind::Resolve, _) => {
                 let planned = self.state.planned(host).unwrap();
                 let first = step.ends_with("/resolve");
-                let leaving = planned.moves.iter().filter(|_| first).map(|m| leaving(m.instance.uuid().as_u128()));
+                let leaving = planned.own_moves().filter(|_| first).map(|m| leaving(m.instance.uuid().as_u128()));
                 StepOutput::Resolved {
                     leaving: leaving.collect(),
                     staying: vec![],

@@ -490,3 +490,30 @@ fn events_that_cannot_follow_are_refused_and_change_nothing() {
     let gap = super::Event { seq: 99, at: play.now, kind: EventKind::RunContinued { by: String::new() } };
     assert!(play.state.apply(&gap).is_err());
 }
+
+#[test]
+fn what_makes_way_leaves_its_host_before_the_drained_one_is_looked_at() {
+    let mut play = Play::of(&["a", "b", "c"], |rollout| {
+        let mut way = rollout.hosts[1].moves.remove(0);
+        way.to = "c".into();
+        let again = PlannedMove { from: "c".into(), to: "spare".into(), ..way.clone() };
+        rollout.hosts[0].moves.insert(0, way);
+        rollout.hosts[2].moves.push(again);
+    });
+    play.settle();
+    play.done("a/identify");
+    play.settle();
+    play.succeed("a/disable", StepOutput::Disabled { before: fixture::service("a"), request: None });
+    play.settle();
+    let way = StepId::of_move(&"a".into(), id(2));
+    assert!(play.running().contains(&way.to_string()) && !play.running().contains(&"a/resolve".to_owned()));
+    assert_eq!(play.state.step(&way).unwrap().target, Some("c".into()), "it goes where the plan has it");
+    assert!(play.state.moves_in_flight().any(|(instance, from, _)| instance == id(2) && from.as_str() == "b"));
+    play.succeed(way.as_str(), StepOutput::Moved { to: "c".into(), migration: Some(1), request: None });
+    assert_eq!(play.state.occupancy().host_of(id(2)), Some(&"c".into()));
+    play.settle();
+    assert!(play.running().contains(&"a/resolve".to_owned()));
+    assert_eq!(play.run_to_the_end(), [Decision::End(Outcome::Done)]);
+    assert_eq!(play.state.occupancy().host_of(id(2)), Some(&"spare".into()), "and moves once more");
+    assert_eq!(play.state.moves().done, 4);
+}

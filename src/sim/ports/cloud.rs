@@ -1,6 +1,7 @@
 //! [`Cloud`] of a simulated region, in-process.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -54,7 +55,7 @@ impl SimCloud {
         &self,
         repeat: Repeat,
         operation: &'static str,
-        subject: &str,
+        subject: &(dyn Display + Sync),
         work: impl Fn(&mut World) -> Result<T, Refusal> + Send + Sync,
     ) -> CloudResult<T>
     where
@@ -77,7 +78,7 @@ impl SimCloud {
     async fn once<T>(
         &self,
         operation: &'static str,
-        subject: &str,
+        subject: &(dyn Display + Sync),
         work: &(impl Fn(&mut World) -> Result<T, Refusal> + Send + Sync),
     ) -> CloudResult<T>
     where
@@ -86,17 +87,11 @@ impl SimCloud {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let (takes, fault) = self.region.with(|world| (world.answer_time(operation), world.api_fault(operation)));
         self.region.pass(takes).await;
-        let what = format!("{} {subject}", operation.replace('_', " "));
+        // Most calls go well, and a rehearsal makes millions of them.
+        let what = || format!("{} {subject}", operation.replace('_', " "));
         let fail = |kind, status: Option<u16>, message: &str| {
             let request = status.map(|_| self.region.with(World::next_request));
-            Err(CloudError {
-                operation: what.clone(),
-                kind,
-                status,
-                message: message.to_owned(),
-                request,
-                source: None,
-            })
+            Err(CloudError { operation: what(), kind, status, message: message.to_owned(), request, source: None })
         };
         match fault {
             None => {}
@@ -130,7 +125,7 @@ impl SimCloud {
             (result, request)
         });
         result.map_err(|refusal| CloudError {
-            operation: what,
+            operation: what(),
             kind: error_kind(refusal.kind),
             status: Some(refusal.kind.status()),
             message: refusal.message,
@@ -140,14 +135,14 @@ impl SimCloud {
     }
 
     async fn read<T: Send>(&self, operation: &'static str, work: impl Fn(&World) -> T + Send + Sync) -> CloudResult<T> {
-        self.call(Repeat::Safe, operation, "", |world| Ok(work(world))).await
+        self.call(Repeat::Safe, operation, &"", |world| Ok(work(world))).await
     }
 
     async fn ask(
         &self,
         repeat: Repeat,
         operation: &'static str,
-        subject: &str,
+        subject: &(dyn Display + Sync),
         work: impl Fn(&mut World) -> Result<RequestId, Refusal> + Send + Sync,
     ) -> CloudResult<Accepted> {
         let request = self.call(repeat, operation, subject, work).await?;
@@ -191,13 +186,13 @@ impl Compute for SimCloud {
             forced_down: None,
         };
         let disable = |world: &mut World| world.update_service(id.as_str(), &change).map(|(_, request)| request);
-        self.ask(Repeat::Safe, "disable_service", id.as_str(), disable).await
+        self.ask(Repeat::Safe, "disable_service", id, disable).await
     }
 
     async fn enable_service(&self, id: &ServiceId) -> CloudResult<Accepted> {
         let change = ServiceChange { status: Some(ServiceStatus::Enabled), ..ServiceChange::default() };
         let enable = |world: &mut World| world.update_service(id.as_str(), &change).map(|(_, request)| request);
-        self.ask(Repeat::Safe, "enable_service", id.as_str(), enable).await
+        self.ask(Repeat::Safe, "enable_service", id, enable).await
     }
 
     async fn hypervisors(&self) -> CloudResult<Vec<Hypervisor>> {
@@ -263,7 +258,7 @@ impl Compute for SimCloud {
 
     async fn server(&self, id: InstanceId) -> CloudResult<Server> {
         let show = |world: &mut World| world.server(id).map(|server| server_of(world, server, View::Show));
-        self.call(Repeat::Safe, "server", &id.to_string(), show).await
+        self.call(Repeat::Safe, "server", &id, show).await
     }
 
     async fn migrations(&self, query: &MigrationsQuery) -> CloudResult<Vec<Migration>> {
@@ -290,42 +285,42 @@ impl Compute for SimCloud {
                 }
             }))
         };
-        self.call(Repeat::Safe, "migration_progress", &server.to_string(), progress).await
+        self.call(Repeat::Safe, "migration_progress", &server, progress).await
     }
 
     async fn live_migrate(&self, server: InstanceId, target: Option<&HostName>) -> CloudResult<Accepted> {
         let migrate = |world: &mut World| world.live_migrate(server, target, Caller::Operator);
-        self.ask(Repeat::Unsafe, "live_migrate", &server.to_string(), migrate).await
+        self.ask(Repeat::Unsafe, "live_migrate", &server, migrate).await
     }
 
     async fn cold_migrate(&self, server: InstanceId, target: Option<&HostName>) -> CloudResult<Accepted> {
         let migrate = |world: &mut World| world.cold_migrate(server, target, Caller::Operator);
-        self.ask(Repeat::Unsafe, "cold_migrate", &server.to_string(), migrate).await
+        self.ask(Repeat::Unsafe, "cold_migrate", &server, migrate).await
     }
 
     async fn confirm_resize(&self, server: InstanceId) -> CloudResult<Accepted> {
         let confirm = |world: &mut World| world.confirm_resize(server, Caller::Operator);
-        self.ask(Repeat::Unsafe, "confirm_resize", &server.to_string(), confirm).await
+        self.ask(Repeat::Unsafe, "confirm_resize", &server, confirm).await
     }
 
     async fn abort_migration(&self, server: InstanceId, migration: u64) -> CloudResult<Accepted> {
         let abort = |world: &mut World| world.abort_migration(server, migration, Caller::Operator);
-        self.ask(Repeat::Unsafe, "abort_migration", &server.to_string(), abort).await
+        self.ask(Repeat::Unsafe, "abort_migration", &server, abort).await
     }
 
     async fn force_complete(&self, server: InstanceId, migration: u64) -> CloudResult<Accepted> {
         let force = |world: &mut World| world.force_complete(server, migration, Caller::Operator);
-        self.ask(Repeat::Unsafe, "force_complete", &server.to_string(), force).await
+        self.ask(Repeat::Unsafe, "force_complete", &server, force).await
     }
 
     async fn stop(&self, server: InstanceId) -> CloudResult<Accepted> {
         let stop = |world: &mut World| world.stop(server, Caller::Operator);
-        self.ask(Repeat::Unsafe, "stop", &server.to_string(), stop).await
+        self.ask(Repeat::Unsafe, "stop", &server, stop).await
     }
 
     async fn start(&self, server: InstanceId) -> CloudResult<Accepted> {
         let start = |world: &mut World| world.start(server, Caller::Operator);
-        self.ask(Repeat::Unsafe, "start", &server.to_string(), start).await
+        self.ask(Repeat::Unsafe, "start", &server, start).await
     }
 
     async fn create_server(&self, server: &NewServer) -> CloudResult<Accepted> {
@@ -342,7 +337,7 @@ impl Compute for SimCloud {
         let list = |world: &mut World| {
             world.server(server).map(|server| server.activities.iter().rev().map(action_of).collect())
         };
-        self.call(Repeat::Safe, "instance_actions", &server.to_string(), list).await
+        self.call(Repeat::Safe, "instance_actions", &server, list).await
     }
 }
 
@@ -368,7 +363,7 @@ impl Placement for SimCloud {
             };
             Ok(host.allocations().map(allocation).collect())
         };
-        self.call(Repeat::Safe, "allocations", provider, list).await
+        self.call(Repeat::Safe, "allocations", &provider, list).await
     }
 }
 
@@ -494,11 +489,6 @@ fn provider_of(world: &World, host: &SimHost) -> Provider {
         capacity: host.allocatable(),
         used: host.used(),
         traits: host.placement_traits(),
-        aggregates: world
-            .aggregates()
-            .iter()
-            .filter(|aggregate| aggregate.hosts.contains(&host.name))
-            .map(|aggregate| aggregate.uuid.clone())
-            .collect(),
+        aggregates: world.aggregates_of(&host.name).map(|aggregate| aggregate.uuid.clone()).collect(),
     }
 }

@@ -111,6 +111,8 @@ pub struct World {
     host_of_service: BTreeMap<ServiceId, HostName>,
     servers: BTreeMap<InstanceId, SimServer>,
     aggregates: Vec<SimAggregate>,
+    /// By host, places of its aggregates in the list.
+    aggregates_of: BTreeMap<HostName, Vec<usize>>,
     groups: BTreeMap<GroupId, SimGroup>,
     records: record::Records,
     agenda: Agenda,
@@ -143,6 +145,7 @@ impl World {
             host_of_service: BTreeMap::new(),
             servers: BTreeMap::new(),
             aggregates: Vec::new(),
+            aggregates_of: BTreeMap::new(),
             groups: BTreeMap::new(),
             records: record::Records::default(),
             agenda: Agenda::default(),
@@ -215,6 +218,11 @@ impl World {
         &self.aggregates
     }
 
+    /// Those that a host is in.
+    pub fn aggregates_of(&self, host: &HostName) -> impl Iterator<Item = &SimAggregate> {
+        self.aggregates_of.get(host).into_iter().flatten().filter_map(|place| self.aggregates.get(*place))
+    }
+
     /// All server groups by id.
     pub fn groups(&self) -> impl Iterator<Item = &SimGroup> {
         self.groups.values()
@@ -243,6 +251,9 @@ impl World {
 
     /// Adds an aggregate.
     pub fn add_aggregate(&mut self, aggregate: SimAggregate) {
+        for host in &aggregate.hosts {
+            self.aggregates_of.entry(host.clone()).or_default().push(self.aggregates.len());
+        }
         self.aggregates.push(aggregate);
     }
 

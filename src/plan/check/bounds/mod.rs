@@ -8,6 +8,7 @@ mod slots;
 mod streams;
 
 pub(super) use moves::fewest_moves;
+pub(super) use slots::most_canaries;
 
 use std::collections::BTreeMap;
 
@@ -18,13 +19,14 @@ use crate::plan::rollout::{Bounds, PlannedHost, Rollout};
 /// What one planned host takes at least.
 struct Work {
     host: usize,
-    canary: bool,
     /// Sum of its migrations.
     transfer: Time,
     /// From its last migration to its return.
     remedied: Time,
     /// Drain at full speed, then the remedy.
     out: Time,
+    /// What of that nobody else can take over: where instances may make way, they can leave it in another host's drain.
+    sure: Time,
 }
 
 /// Lower bounds on the makespan by name, in seconds.
@@ -58,7 +60,8 @@ fn work(rollout: &Rollout, ground: &Ground<'_>, host: usize, planned: &PlannedHo
     let longest = durations.iter().copied().max().unwrap_or(0);
     let drain = longest.max(per(transfer, rollout.policy.limits.migrations_per_source));
     let remedied = time(planned.work.unwrap_or(rollout.policy.estimate.host).as_seconds());
-    Work { host, canary: planned.canary, transfer, remedied, out: drain + remedied }
+    let sure = if ground.may_make_way(host) { remedied } else { drain + remedied };
+    Work { host, transfer, remedied, out: drain + remedied, sure }
 }
 
 fn per(sum: Time, slots: usize) -> Time {

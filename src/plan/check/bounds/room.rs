@@ -18,6 +18,8 @@ use crate::plan::rollout::Rollout;
 /// least; from its last migration on it lacks all that it holds but what stays. Summed over time and hosts this is at
 /// most `free` times the makespan.
 ///
+/// Where instances may make way they can leave a host before it is out: then only the remedy counts.
+///
 /// Growth by doubling, where only mitigated hosts take instances, is no bound on the makespan: extra moves onto hosts
 /// that wait replace the growth, up to just this room.
 pub(super) fn room(rollout: &Rollout, ground: &Ground<'_>, islands: &Islands, works: &[Work]) -> Option<Time> {
@@ -50,7 +52,7 @@ fn add(rollout: &Rollout, ground: &Ground<'_>, host: usize, work: Option<&Work>,
             used[class] += amount;
             if instance.stays || work.is_none() {
                 stays[class] += amount;
-            } else {
+            } else if !ground.may_make_way(host) {
                 sums[class].lacked += u128::from(*amount) * u128::from(instance.duration);
             }
         }

@@ -1,6 +1,8 @@
 //! Bounds from how many hosts may be out at once.
 //!
-//! Where at most K hosts may be out, the time that hosts are out adds up to no more than K times the makespan.
+//! Where at most K hosts may be out, the time that hosts are out adds up to no more than K times the makespan. What makes
+//! way leaves one host in the drain of another of the same zone, which takes as much longer: sums over zones stay what
+//! they are. Sums over racks, aggregates or canary hosts do not, and count only what is [`Work::sure`].
 
 use std::collections::BTreeMap;
 
@@ -23,6 +25,7 @@ struct Share {
 fn shares<'a>(
     ground: &'a Ground<'_>,
     works: &[Work],
+    time: fn(&Work) -> Time,
     names: impl Fn(&'a HostView<'_>) -> Vec<&'a str>,
 ) -> BTreeMap<&'a str, Share> {
     let mut shares: BTreeMap<&str, Share> = BTreeMap::new();
@@ -35,7 +38,7 @@ fn shares<'a>(
     }
     for work in works {
         for name in names(&ground.hosts[work.host]) {
-            shares.entry(name).or_default().out += work.out;
+            shares.entry(name).or_default().out += time(work);
         }
     }
     shares.retain(|_, share| share.out > 0);
@@ -55,7 +58,7 @@ pub(super) fn region(rollout: &Rollout, ground: &Ground<'_>, works: &[Work]) -> 
 /// Hosts of one zone share the zone's slots, and what must stay in service.
 pub(super) fn zones<'a>(rollout: &Rollout, ground: &'a Ground<'_>, works: &[Work]) -> Vec<(&'a str, Time)> {
     let limits = &rollout.policy.limits;
-    let zones = shares(ground, works, |view| view.host.zone.iter().map(ZoneName::as_str).collect());
+    let zones = shares(ground, works, |work| work.out, |view| view.host.zone.iter().map(ZoneName::as_str).collect());
     let bound = |(zone, share): (&'a str, Share)| {
         let slots = limits.hosts_per_zone.of(share.all).min(may_leave(share.up, limits.keep_up.per_zone));
         (zone, per(share.out, slots))
@@ -66,24 +69,45 @@ pub(super) fn zones<'a>(rollout: &Rollout, ground: &'a Ground<'_>, works: &[Work
 /// Hosts of one rack share the rack's slots.
 pub(super) fn racks(rollout: &Rollout, ground: &Ground<'_>, works: &[Work]) -> Option<Time> {
     let limit = rollout.policy.limits.hosts_per_rack?;
-    let racks = shares(ground, works, |view| view.host.rack.as_deref().into_iter().collect());
+    let racks = shares(ground, works, |work| work.sure, |view| view.host.rack.as_deref().into_iter().collect());
     racks.into_values().map(|share| per(share.out, limit.of(share.all))).max()
 }
 
 /// Of the hosts of an aggregate some must stay in service.
 pub(super) fn aggregates(rollout: &Rollout, ground: &Ground<'_>, works: &[Work]) -> Option<Time> {
     let keep = rollout.policy.limits.keep_up.per_aggregate;
-    let aggregates = shares(ground, works, |view| view.host.aggregates.iter().map(String::as_str).collect());
+    let aggregates =
+        shares(ground, works, |work| work.sure, |view| view.host.aggregates.iter().map(String::as_str).collect());
     aggregates.into_values().map(|share| per(share.out, may_leave(share.up, keep))).max()
 }
 
-/// The canary hosts go first, are watched, and only then do the others share the slots.
+/// Canary hosts go first, are watched, and only then do the others share the slots. Which hosts those are is the plan's
+/// choice, and the checker lets it have from as many as the policy says to twice as many: whatever their longest is, they
+/// are at best the longest that are no longer than it.
 pub(super) fn canary(rollout: &Rollout, ground: &Ground<'_>, works: &[Work]) -> Option<Time> {
-    let first = works.iter().filter(|work| work.canary).map(|work| work.out).max()?;
-    let rest: Time = works.iter().filter(|work| !work.canary).map(|work| work.out).sum();
-    let longest = works.iter().filter(|work| !work.canary).map(|work| work.out).max()?;
+    let fewest = rollout.policy.canary.hosts;
+    let most = most_canaries(fewest);
+    let mut outs: Vec<Time> = works.iter().map(|work| work.sure).collect();
+    outs.sort_unstable();
+    let (longest, all) = (*outs.last()?, outs.iter().sum::<Time>());
+    // With all hosts canaries nothing waits for the watch.
+    let longest_left = *outs.get(outs.len().checked_sub(most + 1)?)?;
+    if fewest == 0 {
+        return None;
+    }
     let slots = rollout.policy.limits.hosts.of(ground.hosts.len());
-    Some(first + time(rollout.policy.canary.soak.as_seconds()) + per(rest, slots).max(longest))
+    let soak = time(rollout.policy.canary.soak.as_seconds());
+    let through = |count: usize| {
+        let canaries: Time = outs[count.saturating_sub(most)..count].iter().sum();
+        let rest = if count < outs.len() { longest } else { longest_left };
+        outs[count - 1] + soak + per(all - canaries, slots).max(rest)
+    };
+    (fewest..=outs.len()).map(through).min()
+}
+
+/// With each canary host that has instances an empty one may go, which takes them in.
+pub(in crate::plan::check) fn most_canaries(fewest: usize) -> usize {
+    fewest.saturating_mul(2)
 }
 
 /// What hosts of a zone that are out could hold is never more than what is free there beside the policy's headroom, or
@@ -112,7 +136,7 @@ pub(super) fn headroom(rollout: &Rollout, ground: &Ground<'_>, works: &[Work]) -
             let holds = |work: &&Work| ground.hosts[work.host].capacity[class];
             let largest = works.iter().map(holds).max().unwrap_or(0);
             let spare = capacity.saturating_sub(used).saturating_sub(kept).max(largest);
-            let sum: u128 = works.iter().map(|work| u128::from(holds(work)) * u128::from(work.out)).sum();
+            let sum: u128 = works.iter().map(|work| u128::from(holds(work)) * u128::from(work.sure)).sum();
             (kept > 0 && spare > 0).then(|| Time::try_from(sum / u128::from(spare)).unwrap_or(Time::MAX))
         };
         ground.classes.iter().enumerate().filter_map(of_class).max()

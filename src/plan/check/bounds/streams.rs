@@ -29,7 +29,7 @@ pub(super) fn receive(rollout: &Rollout, ground: &Ground<'_>, islands: &Islands,
         let here = || hosts.iter().filter_map(|host| of_host.get(host).copied());
         let takes = |host: &&usize| !policy.hosts.spare.contains(&ground.hosts[**host].host.host);
         let receivers = hosts.iter().filter(takes).count();
-        let out: Time = hosts.iter().filter(takes).filter_map(|host| of_host.get(host)).map(|work| work.out).sum();
+        let out: Time = hosts.iter().filter(takes).filter_map(|host| of_host.get(host)).map(|work| work.sure).sum();
         let arriving = per(here().map(|work| work.transfer).sum(), policy.limits.migrations_per_target);
         let last = least_remedied(here())?;
         Some((per(arriving, receivers) + last).max(per(arriving + out, receivers)))

@@ -1,13 +1,13 @@
-//! Live migrations between hosts in service by which an operator can empty one host of a full domain, where the hosts'
-//! gaps are large enough together and none of them by itself.
+//! Moves between hosts in service by which one host of a full domain can be emptied, where the hosts' gaps are large
+//! enough together and none of them by itself.
 //!
-//! A rollout moves instances only off hosts that it has taken out of service, so these are no part of one: they are
-//! offered as a way out, and the plan is tried behind them.
+//! [`super::way`] makes them part of a plan where a rollout may contain them; elsewhere they are offered as migrations
+//! by hand, and the plan is tried behind them.
 
 use std::collections::BTreeMap;
 
-use crate::plan::fleet::Fleet;
-use crate::plan::space::Space;
+use super::fleet::Fleet;
+use super::space::Space;
 
 /// Hosts that are tried, those without large instances first.
 const CANDIDATES: usize = 12;
@@ -21,14 +21,46 @@ const MOST_EJECTED: usize = 8;
 /// One migration: instance, source, target.
 pub(super) type Step = (u32, u32, u32);
 
-/// The fewest migrations that were found to empty some host of a domain, in an order in which each has room.
-pub(super) fn empty_a_host(fleet: &Fleet<'_>, domain: u32) -> Option<Vec<Step>> {
-    let members = &fleet.layout.domains()[domain as usize].hosts;
-    let mut candidates: Vec<u32> = members.iter().copied().filter(|host| becomes_empty(fleet, *host)).collect();
-    let amounts = |host: u32| fleet.leaving[host as usize].iter().map(move |one| fleet.amount(*one, fleet.tight(host)));
+/// How one host can be emptied.
+#[derive(Debug, Clone)]
+pub(super) struct Emptying {
+    /// The host.
+    pub(super) host: u32,
+    /// What makes way, off other hosts, in an order in which each has room; all of it comes first.
+    pub(super) ways: Vec<Step>,
+    /// Where the host's own instances go.
+    pub(super) own: Vec<(u32, u32)>,
+}
+
+/// The fewest migrations that were found to empty some host of a domain before any other.
+pub(super) fn empty_a_host(fleet: &Fleet<'_>, domain: u32) -> Option<Emptying> {
+    let members = fleet.layout.domains()[domain as usize].hosts.iter().copied();
+    let takes = |host: &u32| {
+        let is_planned = fleet.hosts.binary_search(host).is_ok() && !fleet.spare[*host as usize];
+        is_planned || fleet.space.is_target(*host)
+    };
+    let on: BTreeMap<u32, Vec<u32>> =
+        members.clone().filter(takes).map(|host| (host, fleet.leaving[host as usize].clone())).collect();
+    let candidates: Vec<u32> = members.filter(|host| becomes_empty(fleet, *host)).collect();
+    fewest(fleet, &fleet.space, &on, &fleet.leaving, candidates)
+}
+
+/// The fewest migrations by which one of `candidates` can be emptied as things stand in `space`. What `on` lists of a host
+/// may make way; hosts that it does not list take nothing.
+pub(super) fn fewest(
+    fleet: &Fleet<'_>,
+    space: &Space,
+    on: &BTreeMap<u32, Vec<u32>>,
+    leaving: &[Vec<u32>],
+    mut candidates: Vec<u32>,
+) -> Option<Emptying> {
+    let amounts = |host: u32| leaving[host as usize].iter().map(move |one| fleet.amount(*one, fleet.tight(host)));
     candidates.sort_by_key(|host| (amounts(*host).max(), amounts(*host).sum::<i64>(), *host));
-    let found = candidates.into_iter().take(CANDIDATES).filter_map(|host| Rearrangement::of(fleet, domain).empty(host));
-    found.min_by_key(Vec::len)
+    let found = candidates.into_iter().take(CANDIDATES).filter_map(|host| {
+        let rearrangement = Rearrangement { fleet, space: space.clone(), on: on.clone(), ways: Vec::new() };
+        rearrangement.empty(host, &leaving[host as usize])
+    });
+    found.min_by_key(|found| found.ways.len() + found.own.len())
 }
 
 /// Whether everything on a host to be remedied can leave it.
@@ -41,37 +73,26 @@ fn becomes_empty(fleet: &Fleet<'_>, host: u32) -> bool {
 struct Rearrangement<'f, 'a> {
     fleet: &'f Fleet<'a>,
     space: Space,
-    /// Instances that may move, by host that may take some.
+    /// Instances that may move, by host that may take some. One that has made way stays where it went.
     on: BTreeMap<u32, Vec<u32>>,
-    steps: Vec<Step>,
+    ways: Vec<Step>,
 }
 
-impl<'f, 'a> Rearrangement<'f, 'a> {
-    fn of(fleet: &'f Fleet<'a>, domain: u32) -> Self {
-        let members = fleet.layout.domains()[domain as usize].hosts.iter().copied();
-        let takes = |host: &u32| {
-            let is_planned = fleet.hosts.binary_search(host).is_ok() && !fleet.spare[*host as usize];
-            is_planned || fleet.space.is_target(*host)
-        };
-        let on = members.filter(takes).map(|host| (host, fleet.leaving[host as usize].clone())).collect();
-        Self { fleet, space: fleet.space.clone(), on, steps: Vec::new() }
-    }
-
+impl Rearrangement<'_, '_> {
     /// Empties `source`, the biggest instance first, and lets others make way where there is no gap.
-    fn empty(mut self, source: u32) -> Option<Vec<Step>> {
+    fn empty(mut self, source: u32, leaving: &[u32]) -> Option<Emptying> {
         self.on.remove(&source);
         let mut own = Vec::new();
-        for instance in self.fleet.leaving[source as usize].clone() {
+        for instance in leaving.iter().copied() {
             let target = match self.gap(instance, source, None) {
                 Some(target) => target,
                 None => self.make_way(instance, source)?,
             };
             self.book(instance, source, target);
-            own.push((instance, source, target));
+            own.push((instance, target));
         }
         // Those that make way go first: then there is only more room for each of them than when it was found.
-        self.steps.extend(own);
-        Some(self.steps)
+        Some(Emptying { host: source, ways: self.ways, own })
     }
 
     /// The tightest gap for an instance, not on `but`.
@@ -106,7 +127,10 @@ impl<'f, 'a> Rearrangement<'f, 'a> {
         let (host, steps) = best?;
         for (ejected, source, target) in steps {
             self.relocate(ejected, source, target);
-            self.steps.push((ejected, source, target));
+            if let Some(there) = self.on.get_mut(&target) {
+                there.retain(|other| *other != ejected);
+            }
+            self.ways.push((ejected, source, target));
         }
         Some(host)
     }
