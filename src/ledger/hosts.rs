@@ -26,32 +26,29 @@ impl RunTimes {
     pub fn of(events: &[Event]) -> Self {
         let mut times = Self::default();
         for event in events {
-            match &event.kind {
-                EventKind::RunStarted { run, .. } => times.run = Some(*run),
-                EventKind::StepSucceeded { step, output } => {
-                    let host = HostName::new(step.as_str().split('/').next().unwrap_or_default());
-                    times.take(host, output, event.at);
-                }
-                _ => {}
+            if let EventKind::RunStarted { run, .. } = &event.kind {
+                times.run = Some(*run);
+            }
+            if let EventKind::StepSucceeded { step, output } = &event.kind {
+                let host = HostName::new(step.as_str().split('/').next().unwrap_or_default());
+                times.take(host, output, event.at);
             }
         }
         times
     }
 
     fn take(&mut self, host: HostName, output: &StepOutput, at: Timestamp) {
-        match output {
-            StepOutput::Rebooted { .. } => {
-                self.rebooted.insert(host, at);
-            }
-            StepOutput::Proven { verdict, .. } if verdict.verdict == VerdictKind::Mitigated => {
-                // What was needed was there from its reboot on, which is where guests begin anew.
-                let since = self.rebooted.get(&host).copied().unwrap_or(at);
-                self.proven.insert(host, since);
-            }
-            StepOutput::Moved { request, .. } | StepOutput::ColdBooted { request, .. } => {
-                self.requests.extend(request.clone())
-            }
-            _ => {}
+        if let StepOutput::Moved { request, .. } | StepOutput::ColdBooted { request, .. } = output {
+            self.requests.extend(request.clone());
+        }
+        if let StepOutput::Rebooted { .. } = output {
+            self.rebooted.insert(host, at);
+        } else if let StepOutput::Proven { verdict, .. } = output
+            && verdict.verdict == VerdictKind::Mitigated
+        {
+            // What was needed was there from its reboot on, which is where guests begin anew.
+            let since = self.rebooted.get(&host).copied().unwrap_or(at);
+            self.proven.insert(host, since);
         }
     }
 }

@@ -27,11 +27,9 @@ pub(super) fn failures(state: &RunState) -> Vec<Decision> {
             // A host that is tried again may be disabled by us and half updated: it is not just left alone.
             let untouched = host.memory().service_before.is_none();
             let host = planned.host.clone();
-            let is_untouched = match step.step.kind {
-                StepKind::Identify => untouched,
-                StepKind::ColdBoot => step.intent.is_none(),
-                _ => false,
-            };
+            let kind = step.step.kind;
+            let is_untouched =
+                (kind == StepKind::Identify && untouched) || (kind == StepKind::ColdBoot && step.intent.is_none());
             decisions.push(if is_untouched {
                 Decision::Skip { host, reason }
             } else {

@@ -1,5 +1,7 @@
 //! The ledger after a rollout, and the campaign of cold boots that brings it to zero for the consenting.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test picks the events that it is about")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! A tiny instance shows that a host can be used before it is, and is gone whatever happened.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test picks the events that it is about")]
+
 use std::sync::Arc;
 
 use fleetmend::journal::memory::MemoryJournal;
