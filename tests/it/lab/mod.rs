@@ -9,7 +9,6 @@ mod consoles;
 mod desk;
 mod faults;
 mod hosts;
-mod ledger;
 mod openstack;
 mod postgres;
 mod raw;
