@@ -13,6 +13,9 @@ use crate::model::{
 /// within this span of it and has not left since began after it.
 const SKEW: SignedDuration = SignedDuration::from_secs(120);
 
+/// What a boot began with that Nova has no word for: its host's reboot.
+const HOST_REBOOT: &str = "host-reboot";
+
 /// Whether a guest's processor is one from after the remedy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -141,7 +144,10 @@ pub fn judge(
             Renewal::Exposed,
             format!("its host shows {flag} as disabled in its processor: it was asked for and could not be given"),
         ),
-        Seen::Lacks if told.verdict == Renewal::Renewed => {
+        // That a host's reboot began it is only inferred; a boot that Nova recorded should have brought the flag.
+        Seen::Lacks
+            if told.verdict == Renewal::Renewed && told.boot.as_ref().is_some_and(|boot| boot.by != HOST_REBOOT) =>
+        {
             (Renewal::Exposed, format!("{}, and yet its processor lacks {flag}, seen on its host", told.why))
         }
         Seen::Lacks if told.verdict == Renewal::Due => {
@@ -150,7 +156,8 @@ pub fn judge(
         Seen::Lacks => (Renewal::Due, format!("its processor lacks {flag}, seen on its host")),
         Seen::Nothing => (told.verdict, told.why),
     };
-    let boot = told.boot.filter(|_| matches!(verdict, Renewal::Renewed | Renewal::Due | Renewal::Exposed));
+    // What was inferred and is refuted is not told.
+    let boot = told.boot.filter(|_| verdict == told.verdict || verdict == Renewal::Exposed);
     Entry {
         instance: instance.id,
         name: instance.name.clone(),
@@ -295,7 +302,7 @@ fn by_host_reboot(
         return None;
     }
     (booted.duration_since(there_since) > SKEW).then(|| Boot {
-        by: "host-reboot".to_owned(),
+        by: HOST_REBOOT.to_owned(),
         at: booted,
         on: Some(host.clone()),
         who: None,
@@ -337,7 +344,7 @@ fn judged(boot: Boot, history: &InstanceHistory, hosts: &HostTimes) -> Told {
     };
     let after = boot.at.duration_since(since);
     let moved = came_at(history).is_some_and(|came| came > boot.at);
-    let (verdict, why) = if boot.by == "host-reboot" || after > SKEW || (after > -SKEW && !moved) {
+    let (verdict, why) = if boot.by == HOST_REBOOT || after > SKEW || (after > -SKEW && !moved) {
         (Renewal::Renewed, format!("{began} on {on}, mitigated since {since:.0}"))
     } else if after > -SKEW {
         let why = format!("{began} on {on} when that was being mitigated ({since:.0}), and it has left since");

@@ -206,6 +206,9 @@ fn what_the_host_shows_decides_over_what_nova_says() {
     assert_eq!(judged(&[], cpu(Some("require"))), Renewal::Renewed, "a hard reboot that Nova forgot");
     assert_eq!(judged(&[action("reboot", 200, Some("a"))], cpu(Some("require"))), Renewal::Renewed);
     assert_eq!(judged(&[action("reboot", 200, Some("a"))], cpu(None)), Renewal::Due);
+    let inferred = history(&[action("create", 0, Some("a"))]);
+    let entry = judge(&instance("a", InstanceStatus::Active), Some(&inferred), Some(&cpu(None)), FLAG, &hosts());
+    assert_eq!((entry.verdict, entry.by), (Renewal::Due, None), "a reboot of its host began nothing anew");
     let passthrough = GuestCpu { mode: "host-passthrough".to_owned(), ..GuestCpu::default() };
     assert_eq!(judged(&started, passthrough.clone()), Renewal::Renewed);
     assert_eq!(judged(&[], passthrough), Renewal::Due);
