@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::{Host, HostName, Region, RequestId, RunId};
+use crate::model::{Host, HostName, InstanceId, Region, RequestId, RunId};
 use crate::remedy::{Remedy, VerdictKind, assess};
 use crate::run::event::{Event, EventKind, StepOutput};
 
@@ -19,6 +19,8 @@ pub struct RunTimes {
     pub rebooted: BTreeMap<HostName, Timestamp>,
     /// Requests to Nova that were ours.
     pub requests: BTreeSet<RequestId>,
+    /// By instance: when we last moved it, on the clock that tells when hosts were rebooted.
+    pub moved: BTreeMap<InstanceId, Timestamp>,
 }
 
 impl RunTimes {
@@ -32,6 +34,10 @@ impl RunTimes {
             if let EventKind::StepSucceeded { step, output } = &event.kind {
                 let host = HostName::new(step.as_str().split('/').next().unwrap_or_default());
                 times.take(host, output, event.at);
+                let instance = step.as_str().split('/').nth(2).and_then(|id| id.parse().ok());
+                if let (StepOutput::Moved { .. }, Some(instance)) = (output, instance) {
+                    times.moved.insert(instance, event.at);
+                }
             }
         }
         times
@@ -73,6 +79,7 @@ pub enum Mitigation {
 pub struct HostTimes {
     hosts: BTreeMap<HostName, HostTime>,
     runs: BTreeMap<RequestId, RunId>,
+    moved: BTreeMap<InstanceId, Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -87,7 +94,12 @@ impl HostTimes {
     pub fn of(region: &Region, remedy: &Remedy, runs: &[RunTimes]) -> Self {
         let hosts = region.hosts.iter().map(|host| (host.host.clone(), time_of(host, region.taken_at, remedy, runs)));
         let requests = runs.iter().flat_map(|run| run.requests.iter().map(|request| (request.clone(), run.run)));
-        Self { hosts: hosts.collect(), runs: requests.filter_map(|(request, run)| Some((request, run?))).collect() }
+        let moved = runs.iter().flat_map(|run| &run.moved).map(|(instance, at)| (*instance, *at));
+        Self {
+            hosts: hosts.collect(),
+            runs: requests.filter_map(|(request, run)| Some((request, run?))).collect(),
+            moved: moved.collect(),
+        }
     }
 
     /// Whether, and since when, a host is mitigated.
@@ -104,6 +116,11 @@ impl HostTimes {
     /// never live-migrated.
     pub fn gives_own_model(&self, host: &HostName) -> bool {
         self.hosts.get(host).is_some_and(|time| time.gives_own_model)
+    }
+
+    /// When a run last moved an instance.
+    pub fn moved(&self, instance: InstanceId) -> Option<Timestamp> {
+        self.moved.get(&instance).copied()
     }
 
     /// The run that sent a request.

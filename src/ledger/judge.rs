@@ -234,7 +234,7 @@ fn told(instance: &Instance, history: Option<&InstanceHistory>, hosts: &HostTime
     let Some(host) = &instance.host else { return unknown("Nova names no host for it".to_owned()) };
     let last = last_boot(history, host, hosts);
     let since = last.as_ref().map(|boot| boot.at);
-    if let Some(boot) = by_host_reboot(history, host, since, hosts) {
+    if let Some(boot) = by_host_reboot(instance.id, history, host, since, hosts) {
         return judged(boot, history, hosts);
     }
     let Some(boot) = last else {
@@ -291,12 +291,17 @@ fn came_at(history: &InstanceHistory) -> Option<Timestamp> {
 
 /// What was on a host when it rebooted and runs now was begun by that host's nova-compute, behind it.
 fn by_host_reboot(
+    instance: InstanceId,
     history: &InstanceHistory,
     host: &HostName,
     last_boot: Option<Timestamp>,
     hosts: &HostTimes,
 ) -> Option<Boot> {
     let booted = hosts.booted(host)?;
+    // What we moved there behind the reboot was not there: that needs no other clock than ours.
+    if hosts.moved(instance).is_some_and(|moved| moved >= booted) {
+        return None;
+    }
     let there_since = last_boot.max(came_at(history))?;
     if was_suspended(history, booted) {
         return None;

@@ -247,6 +247,11 @@ fn what_was_there_when_its_host_rebooted_and_runs_was_begun_behind_it() {
         |told: &InstanceHistory| judge(&instance("a", InstanceStatus::Active), Some(told), None, FLAG, &hosts());
     let entry = judged(&told);
     assert_eq!((entry.verdict, entry.by.as_deref()), (Renewal::Renewed, Some("host-reboot")));
+    let mut ours = run();
+    ours.moved.insert(instance("a", InstanceStatus::Active).id, minute(DONE + 1));
+    let hosts_of_ours = HostTimes::of(&region(), &remedy(), &[ours]);
+    let moved = judge(&instance("a", InstanceStatus::Active), Some(&told), None, FLAG, &hosts_of_ours);
+    assert_eq!(moved.verdict, Renewal::Due, "our own clock says so, whatever Nova's says of the migration");
     told.moves = vec![PastMove { from: "b".into(), to: "a".into(), at: minute(200) }];
     assert_eq!(judged(&told).verdict, Renewal::Due, "it came there after the reboot");
     let asleep = [action("create", 0, Some("a")), action("suspend", 50, None), action("resume", 200, None)];
