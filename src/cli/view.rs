@@ -20,7 +20,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::journal::Journal;
 use crate::report::Style;
 use crate::run::{self, Observer, RunState};
-use crate::view::{Control, Feed, Hub, Site, serve};
+use crate::view::{Control, Feed, Hub, Liveness, Site, serve};
 
 /// How long pages are given to hear of the end of a run before its process goes away.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -136,6 +136,8 @@ pub struct Page {
     follower: JoinHandle<()>,
     server: Option<JoinHandle<std::io::Result<()>>>,
     metrics: Option<PathBuf>,
+    journal: Arc<dyn Journal>,
+    lives: Liveness,
 }
 
 impl Page {
@@ -161,7 +163,8 @@ impl Page {
             server = Some(tokio::spawn(serve(site, listener, std::future::pending())));
             args.door.announce(&url, session);
         }
-        let follow = Arc::clone(&hub).follow(journal, progress, store::liveness(session), Arc::new(SystemClock));
+        let lives = store::liveness(session);
+        let follow = Arc::clone(&hub).follow(Arc::clone(&journal), progress, Arc::clone(&lives), Arc::new(SystemClock));
         let metrics = args.metrics_file.clone();
         let writing = metrics.clone().map(|path| keep_written(Arc::clone(&hub), path));
         let follower = tokio::spawn(async move {
@@ -170,15 +173,22 @@ impl Page {
                 None => follow.await,
             }
         });
-        Ok((Some(Self { hub, follower, server, metrics }), Box::new(feed)))
+        Ok((Some(Self { hub, follower, server, metrics, journal, lives }), Box::new(feed)))
     }
 
     /// Lets pages hear of the end.
     pub async fn close(page: Option<Self>) {
         let Some(page) = page else { return };
-        page.hub.bell().notify_one();
-        tokio::time::sleep(FAREWELL).await;
         page.follower.abort();
+        let _ = page.follower.await;
+        // What the follower had not read yet is read here, so that the last word is the end.
+        if let Err(error) = page.hub.read(page.journal.as_ref(), &page.lives, &SystemClock, true).await {
+            tracing::warn!("the page does not hear of the end: {error}");
+        }
+        page.hub.tell();
+        if page.server.is_some() {
+            tokio::time::sleep(FAREWELL).await;
+        }
         if let Some(server) = page.server {
             server.abort();
         }

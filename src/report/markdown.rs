@@ -8,7 +8,7 @@ use super::sentence::{took, verdict_words};
 use super::status::{hosts_words, migrations_words};
 use super::story::HostStory;
 use super::table::{Lean, Table};
-use super::text::markdown_cell;
+use super::text::{duration, markdown_cell};
 
 /// The report in Markdown.
 pub fn report(report: &Report) -> String {
@@ -49,6 +49,8 @@ fn hosts(report: &Report) -> Table {
         ("before", Lean::Left),
         ("after", Lean::Left),
         ("moves", Lean::Right),
+        ("took", Lean::Right),
+        ("planned", Lean::Right),
         ("why", Lean::Left),
     ]);
     for line in &report.summary.host {
@@ -56,12 +58,16 @@ fn hosts(report: &Report) -> Table {
         let before = story.map(|story| verdict_words(story.before.verdict)).unwrap_or_default();
         let after = story.and_then(|story| story.after.as_ref()).map(|after| verdict_words(after.verdict));
         let moves = story.map_or(0, |story| story.moves.len()).to_string();
+        let took = story.and_then(|story| story.took_s).map_or_else(|| "-".to_owned(), duration);
+        let planned = story.map(|story| duration(story.planned_finish_s - story.planned_start_s)).unwrap_or_default();
         table.row([
             line.host.as_str(),
             line.state,
             before,
             after.unwrap_or("-"),
             &moves,
+            &took,
+            &planned,
             line.why.as_deref().unwrap_or(""),
         ]);
     }

@@ -28,8 +28,10 @@ pub fn trace(report: &Report) -> Value {
         let process = *zones.entry(zone).or_insert(next);
         let row = json!({"name": printable(line.host.as_str())});
         events.push(json!({"ph": "M", "name": "thread_name", "pid": process, "tid": story.order, "args": row}));
-        for step in &story.steps {
-            let end = step.ended.or(last).unwrap_or(step.started).max(step.started);
+        for (number, step) in story.steps.iter().enumerate() {
+            // One whose process was killed is drawn up to what its host did next.
+            let next = story.steps[number + 1..].iter().map(|later| later.started).min();
+            let end = step.ended.or(next).or(last).unwrap_or(step.started).max(step.started);
             put(&mut events, process, story.order, step, end);
         }
     }
