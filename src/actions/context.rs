@@ -64,7 +64,7 @@ impl<'a> StepContext<'a> {
 }
 
 /// What earlier steps of a host left for later ones; a fold of their outputs.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostMemory {
     /// The service before we disabled it.
     pub service_before: Option<Service>,

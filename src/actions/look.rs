@@ -12,6 +12,12 @@ pub(super) async fn listed_service(cx: &StepContext<'_>, host: &HostName) -> Res
     service.map_err(|error| StepError::cloud("could not read the compute services", error).of_host())
 }
 
+/// The service that Nova lists for a host, as of some seconds ago.
+pub(super) async fn lately_listed(cx: &StepContext<'_>, host: &HostName) -> Result<Option<ComputeService>, StepError> {
+    let service = cx.cloud.lists_service(host).await;
+    service.map_err(|error| StepError::cloud("could not read the compute services", error).of_host())
+}
+
 /// The service of a host, freshly.
 pub(super) async fn service_of(cx: &StepContext<'_>, host: &HostName) -> Result<ComputeService, StepError> {
     let Some(service) = listed_service(cx, host).await? else {
@@ -73,7 +79,7 @@ pub(super) async fn instances_on(cx: &StepContext<'_>) -> Result<Vec<Server>, St
 /// Migrations into and out of the host that can still change.
 pub(super) async fn migrations_at(cx: &StepContext<'_>) -> Result<Vec<Migration>, StepError> {
     let host = &cx.host.host;
-    let query = MigrationsQuery { instance: None, host: Some(host.clone()), in_progress: true };
+    let query = MigrationsQuery { host: Some(host.clone()), in_progress: true, ..MigrationsQuery::default() };
     let records = cx.cloud.migrations(&query).await;
     records.map_err(|error| StepError::cloud(format!("could not read the migrations at {host}"), error).of_host())
 }

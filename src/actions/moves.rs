@@ -9,13 +9,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::follow::Following;
-use super::look::listed_service;
+use super::look::lately_listed;
 use super::movable::{Fitness, fitness, instance};
 use super::poll::{Wait, doing};
-use super::records::{Asked, records_of};
-use super::standing::{Seen, Standing, server_of};
+use super::records::Asked;
+use super::standing::{Seen, Standing, looked_at};
 use super::{Action, Probe, StepContext, StepError};
-use crate::cloud::{Accepted, CloudError, CloudErrorKind, Migration};
+use crate::cloud::{Accepted, CloudError, CloudErrorKind, Followed, Migration};
 use crate::model::{HostName, InstanceHandling, InstanceStatus, ServiceState, ServiceStatus};
 use crate::plan::Affinity;
 use crate::run::event::{FaultScope, Intent, LeavingInstance, StepOutput};
@@ -57,8 +57,8 @@ impl Action for Move {
     async fn probe(&self, cx: &StepContext<'_>) -> Result<Probe, StepError> {
         let (leaving, target) = subject(cx)?;
         let source = cx.source();
-        let records = records_of(cx, leaving.id).await?;
-        let Some(server) = server_of(cx, leaving.id).await? else {
+        let Followed { records, server } = looked_at(cx, leaving.id).await?;
+        let Some(server) = server else {
             return Ok(Probe::Done(StepOutput::Gone { note: "it was deleted".to_owned(), to: None }));
         };
         if let Some(intent) = cx.intent {
@@ -116,9 +116,7 @@ impl Action for Move {
     async fn apply(&self, cx: &StepContext<'_>, intent: &Intent) -> Result<Accepted, StepError> {
         let (leaving, _) = subject(cx)?;
         let (asked, target) = asked(cx, leaving, intent)?;
-        if asked.record(&records_of(cx, leaving.id).await?).is_some() {
-            return Ok(Accepted::default());
-        }
+        // The probe has just looked, and Nova refuses (409) what it has begun already.
         doing(cx, format!("asks nova to move it to {target}"));
         let answer = if asked.cold {
             cx.cloud.cold_migrate(leaving.id, Some(target)).await
@@ -150,12 +148,12 @@ async fn both_ends_are_fine(
     leaving: &LeavingInstance,
     target: &HostName,
 ) -> Result<(), StepError> {
-    let source = listed_service(cx, cx.source()).await?;
+    let source = lately_listed(cx, cx.source()).await?;
     if source.is_none_or(|seen| seen.service.state == ServiceState::Down) {
         let what = format!("{} cannot leave: nova-compute on {} is down", named(leaving), cx.source());
         return Err(StepError::transient(FaultScope::Host, what));
     }
-    let against = match listed_service(cx, target).await?.map(|seen| seen.service) {
+    let against = match lately_listed(cx, target).await?.map(|seen| seen.service) {
         None => "nova lists no compute service for it",
         Some(service) if service.status == ServiceStatus::Disabled => "it is disabled",
         Some(service) if service.state == ServiceState::Down => "its nova-compute is down",

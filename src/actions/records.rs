@@ -47,7 +47,8 @@ pub(super) async fn report_progress(cx: &StepContext<'_>, server: &Server, migra
         let copied = progress.memory_total.saturating_sub(progress.memory_remaining);
         u8::try_from(copied.saturating_mul(100) / progress.memory_total).unwrap_or(100).min(100)
     });
-    let percent = measured.or(server.progress).unwrap_or(0);
+    // It is not each migration's turn each time.
+    let Some(percent) = measured.or(server.progress) else { return };
     cx.progress.report(Progress { step: cx.step.clone(), kind: ProgressKind::Migration { percent } });
 }
 

@@ -2,7 +2,7 @@
 
 use super::records::{Asked, records_of};
 use super::{StepContext, StepError};
-use crate::cloud::{CloudErrorKind, Migration, MigrationStatus, Server};
+use crate::cloud::{CloudErrorKind, CloudResult, Followed, Migration, MigrationStatus, Server};
 use crate::model::{HostName, InstanceId, InstanceStatus};
 
 /// What the record and the instance say together.
@@ -44,12 +44,20 @@ impl Look {
     /// Reads what there is to know. While a live migration is on its way the instance is read only for those who hear of
     /// its progress: of all requests of a run that is nearly half.
     pub async fn now(cx: &StepContext<'_>, asked: Asked<'_>) -> Result<Self, StepError> {
+        let is_told_by = |record: &Migration| record.status.is_in_progress() && !asked.cold && !cx.progress.is_heard();
+        if cx.cloud.shares_looks() {
+            let followed = read(asked.instance, cx.cloud.follow(asked.instance).await)?;
+            let record = asked.record(&followed.records).cloned();
+            return Ok(match (record, followed.server) {
+                (Some(open), _) if is_told_by(&open) => Self::Open(open),
+                (record, Some(server)) => Self::Both(Seen { server, record }),
+                (_, None) => Self::Gone,
+            });
+        }
         let records = records_of(cx, asked.instance).await?;
         let record = asked.record(&records).cloned();
         match record {
-            Some(open) if open.status.is_in_progress() && !asked.cold && !cx.progress.is_heard() => {
-                Ok(Self::Open(open))
-            }
+            Some(open) if is_told_by(&open) => Ok(Self::Open(open)),
             record => Ok(match server_of(cx, asked.instance).await? {
                 Some(server) => Self::Both(Seen { server, record }),
                 None => Self::Gone,
@@ -59,12 +67,14 @@ impl Look {
 }
 
 impl Seen {
-    /// Reads both; `None` when the instance is gone. The record is read first: a server that is read after a record
-    /// ended shows where it ended.
+    /// Reads both as they are; `None` when the instance is gone.
     pub async fn now(cx: &StepContext<'_>, asked: Asked<'_>) -> Result<Option<Self>, StepError> {
-        let records = records_of(cx, asked.instance).await?;
-        let record = asked.record(&records).cloned();
-        Ok(server_of(cx, asked.instance).await?.map(|server| Self { server, record }))
+        Ok(Self::among(asked, looked_at(cx, asked.instance).await?))
+    }
+
+    fn among(asked: Asked<'_>, followed: Followed) -> Option<Self> {
+        let record = asked.record(&followed.records).cloned();
+        followed.server.map(|server| Self { server, record })
     }
 
     /// How the migration away from `source` stands.
@@ -85,6 +95,17 @@ impl Seen {
             Standing::Torn
         }
     }
+}
+
+/// One instance and its migration records as they are.
+pub(super) async fn looked_at(cx: &StepContext<'_>, instance: InstanceId) -> Result<Followed, StepError> {
+    read(instance, cx.cloud.look(instance).await)
+}
+
+fn read(instance: InstanceId, followed: CloudResult<Followed>) -> Result<Followed, StepError> {
+    followed.map_err(|error| {
+        StepError::cloud(format!("could not read the migrations of instance {instance} and how it stands"), error)
+    })
 }
 
 /// One instance, freshly; `None` when it was deleted.

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    assess, completions, control, demo, diff, instances, inventory, lab, man, marks, plan, rehearse, report, run,
-    schema, show, status, view,
+    assess, completions, control, demo, diff, instances, inventory, journal, lab, man, marks, plan, rehearse, report,
+    run, schema, show, status, view,
 };
 
 /// Rolling remediation for OpenStack compute fleets: planned, proven, resumable
@@ -151,6 +151,8 @@ pub enum Command {
     Retry(control::HostArgs),
     /// Change the limits of a run, or print those in force
     Limits(control::LimitsArgs),
+    /// Copy runs to another journal, remove old ones, or prove that nobody has changed any
+    Journal(journal::JournalArgs),
     /// Serve a simulated region over HTTP: Keystone, Nova, Placement, and hosts that are not there
     Lab(lab::LabArgs),
     /// Print the JSON Schema of a kind of file, for editors

@@ -9,8 +9,8 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::session::Session;
 use super::{
-    assess, completions, control, demo, diff, instances, inventory, lab, log, man, marks, output, plan, rehearse,
-    report, run, schema, show, status, view,
+    assess, completions, control, demo, diff, instances, inventory, journal, lab, log, man, marks, output, plan,
+    rehearse, report, run, schema, show, status, view,
 };
 use crate::journal::Request;
 
@@ -60,6 +60,7 @@ fn dispatch(command: &Command, session: &Session) -> Result<Exit, CommandError> 
         Command::Skip(args) => control::skip(args, session),
         Command::Retry(args) => control::retry(args, session),
         Command::Limits(args) => control::limits(args, session),
+        Command::Journal(args) => journal::run(args, session),
         Command::Lab(args) => lab::run(args, session),
         Command::Schema(args) => schema::run(args),
         Command::Completions(args) => completions::run(args),

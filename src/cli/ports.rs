@@ -19,7 +19,8 @@ pub async fn cloud(session: &Session, configuration: &Configuration) -> Result<A
     for note in &config.notes {
         tracing::warn!("{note}");
     }
-    Ok(Arc::new(OpenStack::connect(&config, Pace::default()).await?))
+    let pace = Pace { per_second: configuration.requests_per_second, ..Pace::default() };
+    Ok(Arc::new(OpenStack::connect(&config, pace).await?))
 }
 
 /// The way to the hosts: ssh, or a simulated region's own where the configuration names one. Connects to none yet.

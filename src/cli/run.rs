@@ -21,7 +21,7 @@ use crate::clock::SystemClock;
 use crate::config::Configuration;
 use crate::host::Inquiry;
 use crate::journal::Journal;
-use crate::model::{RunId, Span};
+use crate::model::{Region, RunId, Span};
 use crate::plan::{Rollout, Severity, verify_digest};
 use crate::report::{Observation, Style, Summary, count, printable, review, status};
 use crate::run::{self, DriveSettings, Engine, HostPhase, Outcome, Ports, RunEnd, RunState, Runner};
@@ -52,6 +52,9 @@ pub struct RunArgs {
     /// Only look: what would be done, with what stands in the way; nothing is changed
     #[arg(long, conflicts_with = "listen")]
     pub dry_run: bool,
+    /// Wait while another process runs this rollout, and take over when that one dies; begin it when nobody has
+    #[arg(long, conflicts_with_all = ["dry_run", "listen"])]
+    pub standby: bool,
     /// How it is approved.
     #[command(flatten)]
     pub approval: Approval,
@@ -73,6 +76,9 @@ pub struct ResumeArgs {
     /// purpose
     #[arg(long)]
     pub configuration_changed: bool,
+    /// Wait while another process runs it, and take over when that one dies; end when the run has ended
+    #[arg(long, conflicts_with = "listen")]
+    pub standby: bool,
     /// How it goes about its work.
     #[command(flatten)]
     pub engine: EngineArgs,
@@ -111,13 +117,11 @@ pub fn begin(args: &RunArgs, session: &Session) -> Result<Exit, CommandError> {
     store::block_on(async {
         let ports = open_ports(session, &configuration).await?;
         region::check_same(&rollout, ports.cloud.region())?;
-        // Facts of hosts are not asked for again: each step looks for itself before it changes anything.
-        let region =
-            region::snapshot(ports.cloud.as_ref(), None, &Inquiry::default(), &configuration, ports.clock.now())
-                .await?;
-        for difference in super::diff::refuse_stale(&rollout, &region, args.engine.take_over)? {
-            tell(format!("{} {}\n", session.err.yellow("changed since it was planned:"), printable(&difference)));
+        if args.standby {
+            confirm(&rollout, &args.approval, session)?;
+            return super::standby::of_rollout(rollout, ports, args, &configuration, session).await;
         }
+        let region = fit_region(&rollout, &ports, args, &configuration, session).await?;
         if !args.dry_run {
             confirm(&rollout, &args.approval, session)?;
         }
@@ -142,6 +146,23 @@ pub fn begin(args: &RunArgs, session: &Session) -> Result<Exit, CommandError> {
         };
         Ok(if args.dry_run { dry_end(&end, session.err) } else { ended(&end, as_json, session) })
     })
+}
+
+/// The region as it is, when the rollout still fits it.
+pub(super) async fn fit_region(
+    rollout: &Rollout,
+    ports: &Ports,
+    args: &RunArgs,
+    configuration: &Configuration,
+    session: &Session,
+) -> Result<Region, CommandError> {
+    // Facts of hosts are not asked for again: each step looks for itself before it changes anything.
+    let now = ports.clock.now();
+    let region = region::snapshot(ports.cloud.as_ref(), None, &Inquiry::default(), configuration, now).await?;
+    for difference in super::diff::refuse_stale(rollout, &region, args.engine.take_over)? {
+        tell(format!("{} {}\n", session.err.yellow("changed since it was planned:"), printable(&difference)));
+    }
+    Ok(region)
 }
 
 /// Commands and addresses of the configuration are part of what was approved.
@@ -172,6 +193,9 @@ pub fn resume(args: &ResumeArgs, session: &Session) -> Result<Exit, CommandError
         region::check_same(state.rollout(), ports.cloud.region())?;
         let listener = args.live.bind().await?;
         let engine = engine(ports, false, &args.engine, session).await?;
+        if args.standby {
+            return super::standby::of_run(listing.run, state.rollout(), &engine, &configuration, session).await;
+        }
         let watcher = ui::watcher(session, state.rollout(), Kind::Real, as_json);
         let (post, watcher) = Post::beside(watcher, &configuration.notices, listing.run, state.rollout());
         let unbegun = || async { Ok(run::unbegun(engine.journal.as_ref(), listing.run).await?) };
@@ -246,7 +270,12 @@ async fn open_ports(session: &Session, configuration: &Configuration) -> Result<
     })
 }
 
-async fn engine(ports: Ports, dry: bool, args: &EngineArgs, session: &Session) -> Result<Engine, CommandError> {
+pub(super) async fn engine(
+    ports: Ports,
+    dry: bool,
+    args: &EngineArgs,
+    session: &Session,
+) -> Result<Engine, CommandError> {
     // A dry run keeps nothing: not even a file is made.
     let journal: Arc<dyn Journal> =
         if dry { Arc::new(crate::journal::memory::MemoryJournal::default()) } else { store::open(session).await? };
@@ -257,7 +286,7 @@ async fn engine(ports: Ports, dry: bool, args: &EngineArgs, session: &Session) -
 }
 
 /// Tells how a process came out of a run.
-fn ended(end: &RunEnd, as_json: bool, session: &Session) -> Exit {
+pub(super) fn ended(end: &RunEnd, as_json: bool, session: &Session) -> Exit {
     let state = &end.state;
     let exit = exit_of(end.outcome, state);
     if !as_json {
@@ -280,7 +309,7 @@ fn ended(end: &RunEnd, as_json: bool, session: &Session) -> Exit {
 }
 
 /// The exit code of a run that ended so.
-fn exit_of(outcome: Option<Outcome>, state: &RunState) -> Exit {
+pub(super) fn exit_of(outcome: Option<Outcome>, state: &RunState) -> Exit {
     match outcome {
         Some(Outcome::Done) if left_vulnerable(state) > 0 => Exit::Vulnerable,
         Some(Outcome::Done | Outcome::Abandoned) => Exit::Done,

@@ -10,6 +10,7 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::session::Session;
 use crate::config::StateUrl;
+use crate::journal::archive::Archive;
 use crate::journal::postgres::{LEASE, PostgresJournal};
 use crate::journal::sqlite::SqliteJournal;
 use crate::journal::{Journal, JournalError, RunListing};
@@ -51,6 +52,22 @@ pub async fn find_existing(session: &Session) -> Result<Option<Arc<dyn Journal>>
     })
 }
 
+/// Opens the journal at `place` to move or remove runs; made when it is not there and `make` is said.
+pub async fn open_archive(place: &StateUrl, make: bool, session: &Session) -> Result<Arc<dyn Archive>, CommandError> {
+    let nothing_there = || CommandError::usage(format!("there is no journal at `{place}`"));
+    let password = session.variable(PASSWORD);
+    Ok(match place.clone() {
+        StateUrl::Sqlite(path) if make => Arc::new(SqliteJournal::open(&path)?),
+        StateUrl::Sqlite(path) if !path.exists() => return Err(nothing_there()),
+        StateUrl::Sqlite(path) => Arc::new(SqliteJournal::open_existing(&path)?),
+        StateUrl::Postgres(url) if make => Arc::new(PostgresJournal::open(url, password, LEASE).await?),
+        StateUrl::Postgres(url) => {
+            let journal = PostgresJournal::open_existing(url, password, LEASE).await?;
+            Arc::new(journal.ok_or_else(nothing_there)?)
+        }
+    })
+}
+
 /// libpq's variable for the password that an address does not have.
 const PASSWORD: &str = "PGPASSWORD";
 
@@ -67,7 +84,7 @@ pub enum Default {
 pub async fn find(journal: &dyn Journal, prefix: Option<&str>, default: Default) -> Result<RunListing, CommandError> {
     let runs = journal.runs().await?;
     let Some(prefix) = prefix else {
-        let wanted = |run: &RunListing| default == Default::Newest || !run.ended;
+        let wanted = |run: &RunListing| default == Default::Newest || (!run.ended && run.standing.is_here());
         let what = match default {
             Default::Newest => "run",
             Default::NewestUnfinished => "unfinished run",

@@ -6,7 +6,7 @@ use crate::cloud::{CloudError, CloudErrorKind};
 use crate::config::ConfigError;
 use crate::config::clouds::CloudsError;
 use crate::host::ssh::SshSetupError;
-use crate::journal::JournalError;
+use crate::journal::{JournalError, Standing};
 use crate::run::{DriveError, RunError};
 
 impl From<ConfigError> for CommandError {
@@ -74,6 +74,21 @@ impl From<JournalError> for CommandError {
             JournalError::Foreign { .. } => Self::usage(error)
                 .consequence("nothing was changed")
                 .hint("`--state sqlite:PATH` names a journal, or a file that does not exist yet"),
+            JournalError::Later { .. } => Self::usage(error)
+                .consequence("a later version wrote it; nothing was changed")
+                .hint("use the version that wrote it, or a newer one"),
+            JournalError::Tampered { run, .. } => {
+                let verify = format!("`fleetmend journal verify {run}` reads all of it; a backup may be whole");
+                Self::usage(error).consequence("nothing was changed").hint(verify)
+            }
+            JournalError::Elsewhere { standing: Standing::MovedTo(place), .. } => {
+                let there = format!("`--state {place}` goes on with it");
+                Self::new(Exit::Plan, error).consequence("nothing was changed").hint(there)
+            }
+            JournalError::Elsewhere { .. } => Self::new(Exit::Plan, error)
+                .consequence("nothing was changed")
+                .hint("the same `fleetmend journal copy` again copies the rest"),
+            JournalError::Differs { .. } => Self::new(Exit::Plan, error).consequence("nothing was copied"),
             JournalError::Damaged { .. } => Self::usage(error).consequence("nothing was changed"),
             JournalError::Held { .. } => Self::new(Exit::Held, error)
                 .consequence("nothing was changed")
@@ -104,6 +119,9 @@ impl From<RunError> for CommandError {
                 .consequence("nothing was changed"),
             RunError::Journal(source) => source.into(),
             RunError::Record { .. } => Self::usage(error),
+            RunError::Newer { .. } => Self::usage(error)
+                .consequence("nothing was changed")
+                .hint("use the version that ran it last, or a newer one"),
             RunError::Ended { run } => {
                 Self::usage(RunError::Ended { run }).hint(format!("`fleetmend report {run}` tells what happened"))
             }

@@ -6,18 +6,20 @@
 
 mod error;
 pub mod openstack;
+mod shared;
 mod types;
 
 use async_trait::async_trait;
 
 pub use error::{CloudError, CloudErrorKind};
+pub use shared::Shared;
 pub use types::{
-    Accepted, Aggregate, Allocation, ComputeService, Hypervisor, InstanceAction, InstanceActionEvent, Migration,
-    MigrationKind, MigrationProgress, MigrationStatus, MigrationsQuery, NewServer, PowerState, Provider, Server,
-    ServerGroup, ServersQuery,
+    Accepted, Aggregate, Allocation, ComputeService, Followed, Hypervisor, InstanceAction, InstanceActionEvent,
+    Migration, MigrationKind, MigrationProgress, MigrationStatus, MigrationsQuery, NewServer, PowerState, Provider,
+    Server, ServerGroup, ServersQuery,
 };
 
-use crate::model::{HostName, InstanceId, RequestId, ServiceId};
+use crate::model::{HostName, InstanceId, InstanceStatus, RequestId, ServiceId};
 
 /// Result of a call to the cloud.
 pub type CloudResult<T> = Result<T, CloudError>;
@@ -72,6 +74,32 @@ pub trait Compute: Send + Sync {
     async fn server(&self, id: InstanceId) -> CloudResult<Server>;
     /// Migration records, every page, newest first.
     async fn migrations(&self, query: &MigrationsQuery) -> CloudResult<Vec<Migration>>;
+    /// An instance and its migration records as they are, the records first: an instance that is read after a record ended
+    /// shows where it ended.
+    async fn look(&self, instance: InstanceId) -> CloudResult<Followed> {
+        let query = MigrationsQuery { instance: Some(instance), ..MigrationsQuery::default() };
+        let records = self.migrations(&query).await?;
+        match self.server(instance).await {
+            Ok(server) => {
+                let server = Some(server).filter(|server| server.status != InstanceStatus::Deleted);
+                Ok(Followed { records, server })
+            }
+            Err(error) if error.kind == CloudErrorKind::NotFound => Ok(Followed { records, server: None }),
+            Err(error) => Err(error),
+        }
+    }
+    /// The same for one who looks again and again: as of a moment after the question, in a look that others may share.
+    async fn follow(&self, instance: InstanceId) -> CloudResult<Followed> {
+        self.look(instance).await
+    }
+    /// Whether looks by [`Self::follow`] are shared; where they are not, who follows asks for no more than it needs.
+    fn shares_looks(&self) -> bool {
+        false
+    }
+    /// The service of a host, as a list showed it that may be some seconds old.
+    async fn lists_service(&self, host: &HostName) -> CloudResult<Option<ComputeService>> {
+        self.service(host).await
+    }
     /// Progress of a migration in flight; `None` when it is not (or not yet, or no longer) listed.
     async fn migration_progress(&self, server: InstanceId, migration: u64) -> CloudResult<Option<MigrationProgress>>;
     /// Asks for a live migration, with `block_migration: auto`. Not repeated by the adapter after it may have arrived.

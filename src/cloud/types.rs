@@ -170,6 +170,17 @@ pub struct MigrationsQuery {
     pub host: Option<HostName>,
     /// Only those not in a final status.
     pub in_progress: bool,
+    /// Only those that changed since; one that was never updated is not shown.
+    pub changed_since: Option<Timestamp>,
+}
+
+/// An instance whose migration is followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Followed {
+    /// Its migration records, newest first.
+    pub records: Vec<Migration>,
+    /// The instance; `None` when it is gone.
+    pub server: Option<Server>,
 }
 
 /// A migration record.

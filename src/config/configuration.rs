@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -11,6 +12,7 @@ use url::Url;
 use super::ConfigError;
 use super::notices::Notices;
 use super::text::{FileKind, read};
+use crate::cloud::openstack::PER_SECOND;
 use crate::host::ssh::{Become, ExecSettings, HostAddress, SshSettings};
 use crate::journal::postgres::PostgresUrl;
 use crate::model::{Digest, HostName};
@@ -32,6 +34,8 @@ pub struct Configuration {
     pub ladder: Vec<Rung>,
     /// Keys of aggregates' metadata that name the rack of their hosts; the first one that is there counts.
     pub rack_keys: Vec<String>,
+    /// Requests to the cloud a second, of everything that one process does.
+    pub requests_per_second: NonZeroU32,
     /// Where journals are kept.
     pub state: Option<StateUrl>,
     /// Who is told of what; nothing of it reaches a host.
@@ -137,6 +141,8 @@ struct Written {
     reboot: Reboot,
     #[serde(skip_serializing)]
     inventory: Inventory,
+    #[serde(skip_serializing)]
+    requests_per_second: Option<NonZeroU32>,
     #[serde(skip_serializing)]
     state: Option<StateUrl>,
     #[serde(skip_serializing)]
@@ -316,8 +322,20 @@ fn absolute_paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Stri
 impl From<Written> for Configuration {
     fn from(written: Written) -> Self {
         let digest = digest(&written);
-        let Written { format: _, kind: _, cloud, ssh, exec, hosts, hosts_via, reboot, inventory, state, notices } =
-            written;
+        let Written {
+            format: _,
+            kind: _,
+            cloud,
+            ssh,
+            exec,
+            hosts,
+            hosts_via,
+            reboot,
+            inventory,
+            requests_per_second,
+            state,
+            notices,
+        } = written;
         let hosts = hosts
             .into_iter()
             .map(|(host, Whereabouts { address, port, user })| (host, HostAddress { address, port, user }))
@@ -337,7 +355,8 @@ impl From<Written> for Configuration {
         };
         let simulator = hosts_via.map(|via| via.simulator);
         let (ladder, rack_keys, notices) = (reboot.fallback, inventory.rack_keys, notices.targets());
-        Self { cloud, ssh, simulator, ladder, rack_keys, state, notices, digest }
+        let requests_per_second = requests_per_second.unwrap_or(PER_SECOND);
+        Self { cloud, ssh, simulator, ladder, rack_keys, requests_per_second, state, notices, digest }
     }
 }
 

@@ -20,7 +20,7 @@ pub use job::{Job, JobOrder, JobStatus, PackageTarget};
 pub use quiet::{Disquiet, PowerOrder, Quiet, QuietFacts, QuietRecord, RebootOrder, StayingInstance};
 pub use text::{excerpt, plain};
 
-use crate::model::{Domain, HostIdentity, HostName, UnitName};
+use crate::model::{Domain, FencingToken, HostIdentity, HostName, UnitName};
 
 /// Result of an operation on a host.
 pub type HostResult<T> = Result<T, HostError>;
@@ -64,6 +64,9 @@ pub struct FenceOrder {
 /// A way to a host.
 #[async_trait]
 pub trait HostShell: Send + Sync {
+    /// From now on whatever changes a host shows this token, and a host that has seen a higher one refuses.
+    fn carry(&self, _token: FencingToken) {}
+
     /// Reads everything, and what is `inquiry` beside it, in one round trip; changes nothing.
     async fn collect(&self, host: &HostName, inquiry: &Inquiry) -> HostResult<RawFacts>;
 

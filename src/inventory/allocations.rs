@@ -89,7 +89,7 @@ pub(super) async fn confirm(cloud: &dyn Cloud, seen: &Seen, first: Vec<Doubt>) -
         }
         let here = ServersQuery { host: Some(host.clone()), ..ServersQuery::default() };
         let servers = cloud.servers(&here).await?;
-        let under_way = MigrationsQuery { host: Some(host.clone()), in_progress: true, instance: None };
+        let under_way = MigrationsQuery { host: Some(host.clone()), in_progress: true, ..MigrationsQuery::default() };
         let moving = moving(&cloud.migrations(&under_way).await?);
         let views = Views {
             host,

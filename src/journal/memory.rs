@@ -5,7 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Heartbeat, Journal, JournalError, JournalResult, PlacedRequest, RegionHold, RunListing, RunRecord};
+use super::{
+    Heartbeat, Journal, JournalError, JournalResult, PlacedRequest, RegionHold, RunListing, RunRecord, Standing,
+    StoredEvent, codec,
+};
 use crate::model::RunId;
 use crate::run::event::{Event, Runner};
 
@@ -98,6 +101,11 @@ impl Journal for MemoryJournal {
         self.with(run, |stored| stored.record.clone())
     }
 
+    async fn page(&self, run: RunId, from: u64, most: usize) -> JournalResult<Vec<StoredEvent>> {
+        let stored = |event: &Event| StoredEvent { seq: event.seq, body: codec::encode(event), digest: None };
+        self.with(run, |run| run.events.iter().filter(|event| event.seq >= from).take(most).map(stored).collect())
+    }
+
     async fn events(&self, run: RunId, from: u64) -> JournalResult<Vec<Event>> {
         self.with(run, |stored| stored.events.iter().filter(|event| event.seq >= from).cloned().collect())
     }
@@ -110,6 +118,7 @@ impl Journal for MemoryJournal {
             created: stored.record.created,
             events: stored.events.len() as u64,
             ended: stored.events.last().is_some_and(Event::ends_the_run),
+            standing: Standing::Here,
         };
         Ok(self.lock().runs.values().rev().map(listing).collect())
     }

@@ -18,6 +18,7 @@ mod region;
 mod resources;
 mod shared;
 mod status;
+mod token;
 mod units;
 mod window;
 
@@ -48,5 +49,6 @@ pub use region::{
 };
 pub use resources::Resources;
 pub use status::InstanceStatus;
+pub use token::FencingToken;
 pub use units::{Percent, Rate, Span};
 pub use window::{WallTime, Weekday, Window, WindowZone};

@@ -73,6 +73,7 @@ impl Notice {
             | EventKind::RunResumed { .. }
             | EventKind::StepStarted { .. }
             | EventKind::StepIntended { .. }
+            | EventKind::ChangeMade { .. }
             | EventKind::StepSucceeded { .. }
             | EventKind::StepFailed { .. }
             | EventKind::TargetSeen { .. }

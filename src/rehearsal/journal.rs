@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::clock::Clock as _;
 use crate::journal::{
     Heartbeat, Journal, JournalError, JournalResult, PlacedRequest, RegionHold, Request, RunListing, RunRecord,
+    StoredEvent,
 };
 use crate::model::RunId;
 use crate::run::{Event, EventKind, Runner};
@@ -80,7 +81,7 @@ impl Journal for Operator {
         Self::nothing_kept(run)
     }
 
-    async fn events(&self, run: RunId, _from: u64) -> JournalResult<Vec<Event>> {
+    async fn page(&self, run: RunId, _from: u64, _most: usize) -> JournalResult<Vec<StoredEvent>> {
         Self::nothing_kept(run)
     }
 

@@ -226,12 +226,15 @@ fn what_the_engine_refuses_in_earnest_it_refuses_in_a_rehearsal() {
 }
 
 /// Holds the state against a count of everything after each event.
-struct Auditor(usize);
+struct Auditor<'a>(usize, &'a Region);
 
-impl Observer for Auditor {
+impl Observer for Auditor<'_> {
     fn event(&mut self, state: &RunState, _event: &Event) {
         // Events that are committed together are shown together, each with all of them applied.
         state.assert_counted_right();
+        if self.0.is_multiple_of(50) {
+            state.assert_survives_a_snapshot(self.1);
+        }
         self.0 += 1;
     }
 
@@ -274,7 +277,7 @@ async fn after_each_event_of_a_run_the_index_is_what_a_count_of_everything_finds
     let share = percent(100.0);
     let tenants = Churn { created_per_day: share, deleted_per_day: share };
     let faults = Faults { tenants, ..Level::Harsh.conditions().faults };
-    let mut auditor = Auditor(0);
+    let mut auditor = Auditor(0, &snapshot);
     play(&snapshot, &rollout, 9, 50.0, &faults, &mut auditor).await;
     assert!(auditor.0 > 500, "{}", auditor.0);
 }

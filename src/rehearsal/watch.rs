@@ -149,6 +149,7 @@ impl Observer for Watch<'_> {
             EventKind::RunPaused { cause, reason } => self.paused = Some((event.at, *cause, reason.clone())),
             EventKind::RunResumed { .. }
             | EventKind::StepIntended { .. }
+            | EventKind::ChangeMade { .. }
             | EventKind::TargetSeen { .. }
             | EventKind::HostReleased { .. }
             | EventKind::HostRetried { .. }

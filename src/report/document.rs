@@ -7,6 +7,7 @@ use super::history::{AttemptEnd, History};
 use super::sentence::Weight;
 use super::story::HostStory;
 use super::summary::{Observation, Summary};
+use super::trail::TrailLine;
 use crate::model::{HostName, StepId};
 use crate::plan::{Certificate, PlannedStay, SkippedHost};
 use crate::run::RunState;
@@ -25,6 +26,8 @@ pub struct Report {
     pub stays: Vec<PlannedStay>,
     /// Attempts that failed, in order of time.
     pub failures: Vec<FailureLine>,
+    /// Every change out there and every word of an operator: who, when, why, request.
+    pub trail: Vec<TrailLine>,
     /// Every event in words.
     pub audit: Vec<AuditLine>,
 }
@@ -80,6 +83,7 @@ impl Report {
             left_alone: rollout.skipped.clone(),
             stays: rollout.stays.clone(),
             failures: failures(history),
+            trail: history.changes.clone(),
             audit: history
                 .trail
                 .iter()

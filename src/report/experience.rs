@@ -112,6 +112,7 @@ impl Run {
             EventKind::RunStarted { .. }
             | EventKind::RunEnded { .. }
             | EventKind::StepIntended { .. }
+            | EventKind::ChangeMade { .. }
             | EventKind::TargetSeen { .. }
             | EventKind::HostReleased { .. }
             | EventKind::GateReached { .. }

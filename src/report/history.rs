@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 
 use super::sentence::{InstanceNames, Sentence, StepParts, sentence};
+use super::trail::{self, TrailLine};
 use crate::model::{HostName, InstanceId, StepId};
 use crate::plan::Rollout;
 use crate::remedy::Verdict;
@@ -20,11 +21,14 @@ pub struct History {
     pub hosts: IndexMap<HostName, HostHistory>,
     /// Every event in words.
     pub trail: Vec<TrailEntry>,
+    /// Every change out there and every word of an operator.
+    pub changes: Vec<TrailLine>,
     /// Requests to the cloud, over all processes that came to an orderly end.
     pub requests: u64,
     /// Repeats among them.
     pub retries: u64,
     names: InstanceNames,
+    remedy: String,
 }
 
 /// One process's part of a run.
@@ -104,6 +108,8 @@ impl History {
             sittings: Vec::new(),
             hosts: IndexMap::new(),
             trail: Vec::new(),
+            changes: Vec::new(),
+            remedy: rollout.remedy.name.clone(),
             requests: 0,
             retries: 0,
             names: InstanceNames::of(rollout),
@@ -175,6 +181,7 @@ impl History {
                 self.host(host).stops.push((event.at, reason.clone()));
             }
             EventKind::StepIntended { .. }
+            | EventKind::ChangeMade { .. }
             | EventKind::TargetSeen { .. }
             | EventKind::HostReleased { .. }
             | EventKind::HostRetried { .. }
@@ -185,6 +192,8 @@ impl History {
             | EventKind::StopRequested { .. }
             | EventKind::LimitsChanged { .. } => {}
         }
+        let runner = self.sittings.last().map(|sitting| &sitting.runner);
+        self.changes.extend(trail::line(event, runner, &self.remedy, &self.names));
     }
 
     fn host(&mut self, host: &HostName) -> &mut HostHistory {

@@ -29,6 +29,7 @@ mod table;
 mod tests;
 mod text;
 pub mod trace;
+mod trail;
 
 pub use diff::{Comparison, verdict, weight_words};
 pub use document::{AuditLine, FailureLine, Report};
@@ -44,3 +45,4 @@ pub use style::Style;
 pub use summary::{ApiLine, HostCounts, HostLine, MigrationCounts, Observation, RunnerLine, Summary, WaitLine};
 pub use table::{Lean, Table};
 pub use text::{count, duration, printable};
+pub use trail::TrailLine;

@@ -6,6 +6,7 @@ use super::text::{count, duration};
 use crate::actions::ErrorClass;
 use crate::model::{HostName, InstanceId, StepId};
 use crate::plan::Rollout;
+use crate::run::Change;
 use crate::run::event::{EventKind, GateName, Intent, Outcome, Runner, StepFailure, StepOutput};
 use crate::workflow::StepKind;
 
@@ -143,6 +144,9 @@ pub fn sentence(event: &EventKind, names: &InstanceNames) -> Sentence {
         EventKind::StepIntended { step, intent } => {
             about_step(step, Weight::Detail, &|what| format!("{what}: {}", intent_words(intent)))
         }
+        EventKind::ChangeMade { step, change } => {
+            about_step(step, Weight::Detail, &|what| format!("{what}: {}", change_words(change)))
+        }
         EventKind::StepSucceeded { step, output } => {
             let weight = if matches!(StepParts::of(step).kind, Some(StepKind::Settle | StepKind::ColdBoot)) {
                 Weight::Good
@@ -164,7 +168,10 @@ pub fn sentence(event: &EventKind, names: &InstanceNames) -> Sentence {
             about_host(host, Weight::Normal, format!("looked at again: {came} came by others' doing, {gone} left"))
         }
         EventKind::HostReleased { host } => about_host(host, Weight::Normal, "given back as it was".to_owned()),
-        EventKind::HostRetried { host } => about_host(host, Weight::Normal, "to be tried again".to_owned()),
+        EventKind::HostRetried { host, by } => {
+            let by = by.as_ref().map(|by| format!(" by the word of {by}")).unwrap_or_default();
+            about_host(host, Weight::Normal, format!("to be tried again{by}"))
+        }
         EventKind::GateReached { gate, opens_at } => {
             let opens = match opens_at {
                 Some(at) => format!("opens by itself at {at:.0}"),
@@ -195,7 +202,7 @@ pub fn sentence(event: &EventKind, names: &InstanceNames) -> Sentence {
     }
 }
 
-fn runner_words(runner: &Runner) -> String {
+pub(super) fn runner_words(runner: &Runner) -> String {
     format!("{} (process {}, fleetmend {})", runner.host, runner.pid, runner.version)
 }
 
@@ -231,6 +238,16 @@ pub fn failure_words(failure: &StepFailure) -> String {
         ErrorClass::NeedsOperator => " (needs an operator)",
     };
     format!("{}{class}", failure.causes.join(": "))
+}
+
+/// A change in words, with its answer.
+pub fn change_words(change: &Change) -> String {
+    let with = change.with.as_ref().map(|with| format!(" ({with})")).unwrap_or_default();
+    let status = change.status.map(|status| format!(" with status {status}")).unwrap_or_default();
+    let request = change.request.as_ref().map(|request| format!(" [{request}]")).unwrap_or_default();
+    let why = change.answer.why().map(|why| format!(": {why}")).unwrap_or_default();
+    let Change { what, of, answer, .. } = change;
+    format!("{what}: {of}{with}{status}, {}{why}{request}", answer.label())
 }
 
 /// What is about to be done, in words.

@@ -27,7 +27,7 @@ pub(super) fn events_for(state: &RunState, placed: &PlacedRequest) -> Vec<EventK
             Some(HostPhase::Skipped | HostPhase::Quarantined)
                 if state.hosts().get(host).is_some_and(|host| !host.is_busy()) =>
             {
-                vec![EventKind::HostRetried { host: host.clone() }]
+                vec![EventKind::HostRetried { host: host.clone(), by: Some(by) }]
             }
             Some(
                 HostPhase::Waiting | HostPhase::Active | HostPhase::Done | HostPhase::Skipped | HostPhase::Quarantined,

@@ -28,6 +28,9 @@ const REQUESTS_EVERY: Duration = Duration::from_secs(1);
 /// How often a runner says that it is alive, in looks for requests.
 const BEAT_EVERY: u32 = 5;
 
+/// After so many events the state is saved, so that nobody who reads the journal folds more than these.
+const SNAPSHOT_EVERY: u64 = 25_000;
+
 /// News and progress that may wait to be read.
 const CHANNEL: usize = 1024;
 
@@ -235,7 +238,11 @@ impl Driver<'_> {
             self.state.apply(&event)?;
             events.push(event);
         }
+        let before = self.state.seq() - events.len() as u64;
         self.journal.append(self.state.run(), &events).await?;
+        if self.state.seq() / SNAPSHOT_EVERY > before / SNAPSHOT_EVERY {
+            super::snapshot::keep(self.journal.as_ref(), &self.state).await;
+        }
         for event in &events {
             self.observer.event(&self.state, event);
         }
@@ -291,6 +298,7 @@ impl Driver<'_> {
                 let _ = recorded.send(());
                 Ok(())
             }
+            News::Changed(step, change) => self.commit(vec![EventKind::ChangeMade { step, change }]).await,
             News::Seen(host, held) => {
                 let (came, gone) = self.state.occupancy().differences(&host, held);
                 if came.is_empty() && gone.is_empty() {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::change::Change;
 use crate::host::QuietRecord;
 use crate::model::{
     Digest, Fingerprint, GroupId, HostName, InstanceHandling, InstanceId, InstanceStatus, Limits, Package, ProjectId,
@@ -45,6 +46,7 @@ impl EventKind {
             Self::RunResumed { .. } => "run-resumed",
             Self::StepStarted { .. } => "step-started",
             Self::StepIntended { .. } => "step-intended",
+            Self::ChangeMade { .. } => "change-made",
             Self::StepSucceeded { .. } => "step-succeeded",
             Self::StepFailed { .. } => "step-failed",
             Self::TargetSeen { .. } => "target-seen",
@@ -101,6 +103,13 @@ pub enum EventKind {
         /// What is about to be done, with what must be known after a crash.
         intent: Intent,
     },
+    /// Something was asked of the region or of a host that changes it, or a job on a host has ended.
+    ChangeMade {
+        /// In the name of which step.
+        step: StepId,
+        /// What.
+        change: Change,
+    },
     /// Verified.
     StepSucceeded {
         /// Which.
@@ -153,6 +162,9 @@ pub enum EventKind {
     HostRetried {
         /// Which.
         host: HostName,
+        /// Who.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
     },
     /// A gate was reached: nothing behind it begins.
     GateReached {

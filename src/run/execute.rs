@@ -12,9 +12,11 @@ use super::event::{EventKind, Outcome, Runner};
 use super::guard::guarded;
 use super::host::{HostPhase, HostState};
 use super::schedule::Memory;
+use super::snapshot::load;
 use super::state::{RunState, RunStatus};
 use super::step::{Mode, Ports};
-use crate::cloud::CloudError;
+use super::trail;
+use crate::cloud::{CloudError, Shared};
 use crate::host::FenceOrder;
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{Journal, JournalError, RunRecord};
@@ -53,6 +55,16 @@ pub enum RunError {
     Ended {
         /// The run.
         run: RunId,
+    },
+    /// A newer version ran it last: what that wrote may mean more than this one knows.
+    #[error("run {run} was last run by fleetmend {theirs}, and this is {ours}")]
+    Newer {
+        /// The run.
+        run: RunId,
+        /// The version that ran it.
+        theirs: String,
+        /// Ours.
+        ours: String,
     },
     /// The loop ended early.
     #[error("run {run} is interrupted")]
@@ -94,19 +106,37 @@ impl Engine {
         steer: mpsc::Receiver<Steer>,
         observer: &mut dyn Observer,
     ) -> Result<RunEnd, RunError> {
-        let held = self.hold(&rollout.region).await?;
-        held.refuse_foreign_marks(run).await?;
+        self.hold(&rollout.region).await?.begin_held(run, rollout, region, steer, observer).await
+    }
+
+    /// The same with the region in hand.
+    pub(super) async fn begin_held(
+        &self,
+        run: RunId,
+        rollout: Rollout,
+        region: &Region,
+        steer: mpsc::Receiver<Steer>,
+        observer: &mut dyn Observer,
+    ) -> Result<RunEnd, RunError> {
+        self.refuse_foreign_marks(run).await?;
         let record = record_of(run, &rollout, region, self.ports.clock.now());
         self.journal.create(&record).await.map_err(RunError::Journal)?;
         let state = RunState::new(run, Arc::new(rollout), region);
         let begun = EventKind::RunStarted { run, rollout: record.digest, runner: self.runner.clone() };
-        held.drive(state, Mode::Real, &self.journal, vec![begun], steer, observer).await
+        self.drive(state, Mode::Real, &self.journal, vec![begun], steer, observer).await
     }
 
     /// Holds the region for as long as the engine that it gives, which changes nothing once the hold is lost.
-    async fn hold(&self, region: &str) -> Result<Self, RunError> {
+    pub(super) async fn hold(&self, region: &str) -> Result<Self, RunError> {
         let hold = self.journal.hold(region, &self.runner).await.map_err(RunError::Journal)?;
-        Ok(Self { ports: guarded(&self.ports, &Arc::from(hold)), ..self.clone() })
+        if let Some(token) = hold.token() {
+            self.ports.shell.carry(token);
+        }
+        // Those who follow migrations share their looks: a run of a hundred moves polls as often as a run of one.
+        let interval = self.ports.clock.real(self.settings.poll);
+        let shared =
+            Ports { cloud: Arc::new(Shared::new(Arc::clone(&self.ports.cloud), interval)), ..self.ports.clone() };
+        Ok(Self { ports: guarded(&shared, &Arc::from(hold)), ..self.clone() })
     }
 
     /// Goes on with a run where its last process left it.
@@ -116,28 +146,55 @@ impl Engine {
         steer: mpsc::Receiver<Steer>,
         observer: &mut dyn Observer,
     ) -> Result<RunEnd, RunError> {
-        let record = self.journal.record(run).await.map_err(RunError::Journal)?;
-        let held = self.hold(&record.region).await?;
+        let region = self.journal.record(run).await.map_err(RunError::Journal)?.region;
+        let held = self.hold(&region).await?;
         // Read after the hold: until then its last owner may have gone on writing.
         let state = load(self.journal.as_ref(), run).await?;
+        held.go_on(state, steer, observer).await
+    }
+
+    /// Goes on from `state`, with the region in hand.
+    pub(super) async fn go_on(
+        &self,
+        state: RunState,
+        steer: mpsc::Receiver<Steer>,
+        observer: &mut dyn Observer,
+    ) -> Result<RunEnd, RunError> {
+        let run = state.run();
+        self.refuse_elsewhere(&state).await?;
         let open = self.journal.open_requests(run).await.map_err(RunError::Journal)?;
         // What was abandoned was given back: nothing of it is begun without a plan and an approval of its own.
         let abandoned = *state.status() == RunStatus::Ended(Outcome::Abandoned);
         if state.is_over() && (open.is_empty() || abandoned) {
             return Err(RunError::Ended { run });
         }
-        held.refuse_foreign_marks(run).await?;
+        self.refuse_foreign_marks(run).await?;
         let mut first = Vec::new();
         if *state.status() == RunStatus::Unbegun {
             // Its process died between the record and the first event.
-            first.push(EventKind::RunStarted { run, rollout: record.digest, runner: self.runner.clone() });
+            let rollout = Digest::new(state.rollout().digest.as_str());
+            first.push(EventKind::RunStarted { run, rollout, runner: self.runner.clone() });
         } else {
             first.push(EventKind::RunResumed { runner: self.runner.clone() });
             if matches!(state.status(), RunStatus::Paused(..)) {
                 first.push(EventKind::RunContinued { by: "resume".to_owned() });
             }
         }
-        held.drive(state, Mode::Real, &self.journal, first, steer, observer).await
+        self.drive(state, Mode::Real, &self.journal, first, steer, observer).await
+    }
+
+    /// A run goes on in one journal alone, and under no older version than the one that ran it last.
+    async fn refuse_elsewhere(&self, state: &RunState) -> Result<(), RunError> {
+        let run = state.run();
+        let standing = self.journal.standing(run).await.map_err(RunError::Journal)?;
+        if !standing.is_here() {
+            return Err(RunError::Journal(JournalError::Elsewhere { run, standing }));
+        }
+        let newer = state.runner().filter(|last| is_newer(&last.version, &self.runner.version));
+        match newer {
+            Some(last) => Err(RunError::Newer { run, theirs: last.version.clone(), ours: self.runner.version.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// Gives back what a run holds. What is under way ends first; hosts on which nothing was changed get their exact
@@ -155,6 +212,7 @@ impl Engine {
         if state.is_over() {
             return Err(RunError::Ended { run });
         }
+        self.refuse_elsewhere(&state).await?;
         let first = vec![
             EventKind::RunResumed { runner: self.runner.clone() },
             EventKind::StopRequested { by: format!("{by}, to abandon the run") },
@@ -203,7 +261,11 @@ impl Engine {
             begun.map(|(planned, host)| (planned.clone(), host.may_be_fenced())).collect();
         for (planned, fenced) in begun {
             let host = planned.host.clone();
-            let event = match self.release(run, &planned, fenced).await {
+            let step = StepId::of(&host, StepKind::Enable.name());
+            let (released, changes) = trail::collected(&step, self.release(run, &planned, fenced)).await;
+            let made = changes.into_iter().map(|change| EventKind::ChangeMade { step: step.clone(), change });
+            driver.commit(made.collect()).await.map_err(interrupted)?;
+            let event = match released {
                 Ok(()) => EventKind::HostReleased { host },
                 Err(reason) => {
                     let step = StepId::of(&host, StepKind::Disable.name());
@@ -339,13 +401,14 @@ impl Engine {
     }
 }
 
-/// A run's state as its journal tells it: the record and every event, folded.
-pub async fn load(journal: &dyn Journal, run: RunId) -> Result<RunState, RunError> {
-    let mut state = unbegun(journal, run).await?;
-    for event in journal.events(run, 1).await.map_err(RunError::Journal)? {
-        state.apply(&event).map_err(|source| RunError::Drive { run, source: source.into() })?;
-    }
-    Ok(state)
+/// Whether `theirs` is of a later minor version than `ours`: patches change nothing that is kept. What is no version is
+/// taken for an old one.
+fn is_newer(theirs: &str, ours: &str) -> bool {
+    let minor = |version: &str| -> Option<(u64, u64)> {
+        let mut parts = version.split('.');
+        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    };
+    minor(theirs).unwrap_or_default() > minor(ours).unwrap_or_default()
 }
 
 /// The state before a run's first event: for who folds the events itself.

@@ -1,5 +1,5 @@
 //! The one place through which a run changes anything: each change is preceded by a look at whether the region is still
-//! held, and goes on only as long as it is. A runner whose lease ran out, for example because it was frozen, sends nothing
+//! held, goes on only as long as it is, and is told to the trail. A runner whose lease ran out, for example because it was frozen, sends nothing
 //! more.
 
 use std::sync::Arc;
@@ -7,10 +7,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::step::Ports;
+use super::trail;
 use crate::cloud::{
     Accepted, Aggregate, Allocation, ApiCost, Cloud, CloudError, CloudErrorKind, CloudResult, Compute, ComputeService,
-    Hypervisor, InstanceAction, Migration, MigrationProgress, MigrationsQuery, NewServer, Placement, Provider, Server,
-    ServerGroup, ServersQuery,
+    Followed, Hypervisor, InstanceAction, Migration, MigrationProgress, MigrationsQuery, NewServer, Placement,
+    Provider, Server, ServerGroup, ServersQuery,
 };
 use crate::host::{
     Boot, FenceOrder, HostError, HostErrorKind, HostResult, HostShell, Inquiry, JobOrder, JobStatus, PowerOrder,
@@ -50,9 +51,18 @@ struct GuardedCloud {
 }
 
 impl GuardedCloud {
-    async fn change<T>(&self, operation: &str, change: impl Future<Output = CloudResult<T>>) -> CloudResult<T> {
+    /// Makes a change of what `of` names, and tells of it.
+    async fn change(
+        &self,
+        operation: &str,
+        of: impl ToString,
+        with: Option<String>,
+        change: impl Future<Output = CloudResult<Accepted>>,
+    ) -> CloudResult<Accepted> {
         let refused = |lost: JournalError| CloudError::new(CloudErrorKind::Refused, operation, lost.to_string());
-        while_held(self.hold.as_ref(), change).await.unwrap_or_else(|lost| Err(refused(lost)))
+        let made = while_held(self.hold.as_ref(), change).await.unwrap_or_else(|lost| Err(refused(lost)));
+        trail::tell_cloud(operation, of.to_string(), with, &made).await;
+        made
     }
 }
 
@@ -77,11 +87,11 @@ impl Compute for GuardedCloud {
     }
 
     async fn disable_service(&self, id: &ServiceId, reason: &str) -> CloudResult<Accepted> {
-        self.change("disable a service", self.inner.disable_service(id, reason)).await
+        self.change("disable a service", id, Some(reason.to_owned()), self.inner.disable_service(id, reason)).await
     }
 
     async fn enable_service(&self, id: &ServiceId) -> CloudResult<Accepted> {
-        self.change("enable a service", self.inner.enable_service(id)).await
+        self.change("enable a service", id, None, self.inner.enable_service(id)).await
     }
 
     async fn hypervisors(&self) -> CloudResult<Vec<Hypervisor>> {
@@ -112,44 +122,84 @@ impl Compute for GuardedCloud {
         self.inner.migrations(query).await
     }
 
+    async fn look(&self, instance: InstanceId) -> CloudResult<Followed> {
+        self.inner.look(instance).await
+    }
+
+    async fn follow(&self, instance: InstanceId) -> CloudResult<Followed> {
+        self.inner.follow(instance).await
+    }
+
+    fn shares_looks(&self) -> bool {
+        self.inner.shares_looks()
+    }
+
+    async fn lists_service(&self, host: &HostName) -> CloudResult<Option<ComputeService>> {
+        self.inner.lists_service(host).await
+    }
+
     async fn migration_progress(&self, server: InstanceId, migration: u64) -> CloudResult<Option<MigrationProgress>> {
         self.inner.migration_progress(server, migration).await
     }
 
     async fn live_migrate(&self, server: InstanceId, target: Option<&HostName>) -> CloudResult<Accepted> {
-        self.change("live-migrate an instance", self.inner.live_migrate(server, target)).await
+        self.change(
+            "live-migrate an instance",
+            server,
+            target.map(|target| format!("to {target}")),
+            self.inner.live_migrate(server, target),
+        )
+        .await
     }
 
     async fn cold_migrate(&self, server: InstanceId, target: Option<&HostName>) -> CloudResult<Accepted> {
-        self.change("cold-migrate an instance", self.inner.cold_migrate(server, target)).await
+        self.change(
+            "cold-migrate an instance",
+            server,
+            target.map(|target| format!("to {target}")),
+            self.inner.cold_migrate(server, target),
+        )
+        .await
     }
 
     async fn confirm_resize(&self, server: InstanceId) -> CloudResult<Accepted> {
-        self.change("confirm a cold migration", self.inner.confirm_resize(server)).await
+        self.change("confirm a cold migration", server, None, self.inner.confirm_resize(server)).await
     }
 
     async fn abort_migration(&self, server: InstanceId, migration: u64) -> CloudResult<Accepted> {
-        self.change("abort a migration", self.inner.abort_migration(server, migration)).await
+        self.change(
+            "abort a migration",
+            server,
+            Some(format!("migration {migration}")),
+            self.inner.abort_migration(server, migration),
+        )
+        .await
     }
 
     async fn force_complete(&self, server: InstanceId, migration: u64) -> CloudResult<Accepted> {
-        self.change("force a migration to its end", self.inner.force_complete(server, migration)).await
+        self.change(
+            "force a migration to its end",
+            server,
+            Some(format!("migration {migration}")),
+            self.inner.force_complete(server, migration),
+        )
+        .await
     }
 
     async fn stop(&self, server: InstanceId) -> CloudResult<Accepted> {
-        self.change("stop an instance", self.inner.stop(server)).await
+        self.change("stop an instance", server, None, self.inner.stop(server)).await
     }
 
     async fn start(&self, server: InstanceId) -> CloudResult<Accepted> {
-        self.change("start an instance", self.inner.start(server)).await
+        self.change("start an instance", server, None, self.inner.start(server)).await
     }
 
     async fn create_server(&self, server: &NewServer) -> CloudResult<Accepted> {
-        self.change("make an instance", self.inner.create_server(server)).await
+        self.change("make an instance", &server.name, None, self.inner.create_server(server)).await
     }
 
     async fn delete_server(&self, server: InstanceId) -> CloudResult<Accepted> {
-        self.change("delete an instance", self.inner.delete_server(server)).await
+        self.change("delete an instance", server, None, self.inner.delete_server(server)).await
     }
 
     async fn instance_actions(&self, server: InstanceId) -> CloudResult<Vec<InstanceAction>> {
@@ -186,14 +236,18 @@ struct GuardedShell {
 }
 
 impl GuardedShell {
-    async fn change<T>(
+    /// Makes a change on `host`, and tells of it.
+    async fn change(
         &self,
         host: &HostName,
         operation: &str,
-        change: impl Future<Output = HostResult<T>>,
-    ) -> HostResult<T> {
+        with: Option<String>,
+        change: impl Future<Output = HostResult<()>>,
+    ) -> HostResult<()> {
         let refused = |lost: JournalError| HostError::new(host, operation, HostErrorKind::Failed, lost.to_string());
-        while_held(self.hold.as_ref(), change).await.unwrap_or_else(|lost| Err(refused(lost)))
+        let made = while_held(self.hold.as_ref(), change).await.unwrap_or_else(|lost| Err(refused(lost)));
+        trail::tell_host(operation, host.to_string(), with, &made).await;
+        made
     }
 }
 
@@ -216,23 +270,33 @@ impl HostShell for GuardedShell {
     }
 
     async fn start_job(&self, order: &JobOrder) -> HostResult<()> {
-        self.change(&order.host, "start a job", self.inner.start_job(order)).await
+        self.change(&order.host, "start a job", Some(order.unit.to_string()), self.inner.start_job(order)).await
     }
 
     async fn job(&self, host: &HostName, unit: &UnitName) -> HostResult<JobStatus> {
-        self.inner.job(host, unit).await
+        let status = self.inner.job(host, unit).await?;
+        if let JobStatus::Ended { status, output } = &status {
+            trail::tell_end(unit, *status, output).await;
+        }
+        Ok(status)
     }
 
     async fn forget_job(&self, host: &HostName, unit: &UnitName) -> HostResult<()> {
-        self.change(host, "forget a job", self.inner.forget_job(host, unit)).await
+        self.change(host, "forget a job", Some(unit.to_string()), self.inner.forget_job(host, unit)).await
     }
 
     async fn fence(&self, order: &FenceOrder) -> HostResult<()> {
-        self.change(&order.host, "raise or lower the fence", self.inner.fence(order)).await
+        self.change(
+            &order.host,
+            if order.up { "raise the fence" } else { "lower the fence" },
+            None,
+            self.inner.fence(order),
+        )
+        .await
     }
 
     async fn reboot(&self, order: &RebootOrder) -> HostResult<()> {
-        self.change(order.host(), "reboot", self.inner.reboot(order)).await
+        self.change(order.host(), "reboot", None, self.inner.reboot(order)).await
     }
 }
 

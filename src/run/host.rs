@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::event::{Intent, LeavingInstance, StepFailure, StepOutput};
 use crate::actions::HostMemory;
@@ -17,7 +18,7 @@ use crate::workflow::{Added, Step, StepKind, move_step, steps_of};
 pub(super) const MAX_ROUNDS: u32 = 8;
 
 /// Where a host stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum HostPhase {
     /// Not begun.
     Waiting,
@@ -32,7 +33,7 @@ pub enum HostPhase {
 }
 
 /// A host within a run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HostState {
     /// Where it stands.
     pub phase: HostPhase,
@@ -53,7 +54,7 @@ pub struct HostState {
 }
 
 /// A step within a run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StepState {
     /// What it is.
     pub step: Step,
@@ -76,7 +77,7 @@ pub struct StepState {
 }
 
 /// How a step stands.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum StepStatus {
     /// Not started.
     Pending,

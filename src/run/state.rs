@@ -2,12 +2,14 @@
 
 mod fold;
 mod index;
+mod saved;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::event::{Outcome, PauseCause, Runner};
 use super::host::{HostPhase, HostState, StepState};
@@ -16,6 +18,7 @@ use crate::plan::most_out;
 use crate::plan::placement::Occupancy;
 use crate::plan::{PlannedHost, Rollout};
 pub(super) use index::{Index, Pulse};
+pub(super) use saved::MADE_BY;
 
 /// An event that cannot follow what came before it: a damaged journal, or a bug.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +33,7 @@ pub struct IllegalTransition {
 }
 
 /// Whether the run goes on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RunStatus {
     /// No event yet.
     Unbegun,
@@ -45,7 +48,7 @@ pub enum RunStatus {
 }
 
 /// The gate behind the canary hosts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Gate {
     /// Not reached.
     Closed,
@@ -56,7 +59,7 @@ pub enum Gate {
 }
 
 /// Migrations of a run, counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MoveCounts {
     /// Ended on another host.
     pub done: usize,

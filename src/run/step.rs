@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
+use super::change::Change;
 use super::event::{CommandRun, FaultScope, Intent, LeavingInstance, StepOutput};
+use super::trail;
 use crate::actions::{self, HostMemory, Intents, Probe, Progress, ProgressSink, StepContext, StepError};
 use crate::clock::Clock;
 use crate::cloud::{Accepted, Cloud};
@@ -61,6 +63,8 @@ pub(super) struct StepTask {
 pub(super) enum News {
     /// The probe found something to do; the task goes on when the owner has recorded it.
     Intended(StepId, Intent, oneshot::Sender<()>),
+    /// Something was changed in the name of that step.
+    Changed(StepId, Change),
     /// A target did not take a move: what holds room there.
     Seen(HostName, Vec<Held>),
     /// It ended.
@@ -125,7 +129,9 @@ impl Intents for Recorder<'_> {
 impl StepTask {
     /// Runs the step to its end and tells the owner.
     pub(super) async fn run(self, ports: Ports, news: mpsc::Sender<News>, progress: Option<mpsc::Sender<Progress>>) {
-        let result = self.carry_out(&ports, &news, &ProgressChannel(progress)).await;
+        let progress = ProgressChannel(progress);
+        let work = self.carry_out(&ports, &news, &progress);
+        let result = trail::of_step(&self.step, &news, work).await;
         // An owner that is gone has let go of the run; whoever resumes probes first.
         if let Some(result) = result {
             let _ = news.send(News::Ended(self.step, result)).await;

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use petgraph::algo::toposort;
 use petgraph::graph::{DiGraph, NodeIndex};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::StepKind;
 use crate::model::{ExtraStep, ExtraWork, HostName, InstanceId, Moment, StepId};
 use crate::plan::{PlannedHost, Rollout};
 
 /// A vertex of the workflow graph.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "WrittenStep")]
 pub struct Step {
     /// Its id.
     pub id: StepId,
@@ -25,6 +26,24 @@ pub struct Step {
     pub instance: Option<InstanceId>,
     /// Steps of the same host that must have succeeded.
     pub needs: Vec<StepId>,
+}
+
+/// A step as it is written: its id begins with its host.
+#[derive(Deserialize)]
+struct WrittenStep {
+    id: StepId,
+    kind: StepKind,
+    #[serde(default)]
+    instance: Option<InstanceId>,
+    needs: Vec<StepId>,
+}
+
+impl From<WrittenStep> for Step {
+    fn from(written: WrittenStep) -> Self {
+        let WrittenStep { id, kind, instance, needs } = written;
+        let host = HostName::new(id.as_str().split('/').next().unwrap_or_default());
+        Self { id, kind, host, instance, needs }
+    }
 }
 
 /// Why one step waits for another.

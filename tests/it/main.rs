@@ -7,6 +7,7 @@ mod cli;
 mod conformance;
 mod engine;
 mod house;
+mod journal;
 #[cfg(feature = "lab")]
 mod lab;
 mod metrics;

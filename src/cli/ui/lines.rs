@@ -63,6 +63,7 @@ impl Lines {
             | EventKind::StepStarted { .. }
             | EventKind::StepSucceeded { .. }
             | EventKind::HostRetried { .. }
+            | EventKind::ChangeMade { .. }
             | EventKind::TargetSeen { .. }
             | EventKind::HostReleased { .. }
             | EventKind::GateReached { .. }

@@ -4,6 +4,7 @@
 //! microversion from then on. What it does not do: wait for anything to happen. Types of the HTTP library and of the
 //! services' answers stay in here. Called by `cli`, which hands it to everybody else as [`Cloud`].
 
+mod budget;
 mod catalog;
 mod client;
 mod compute;
@@ -16,7 +17,7 @@ mod session;
 mod version;
 mod wire;
 
-pub use retry::Pace;
+pub use retry::{PER_SECOND, Pace};
 
 use service::Service;
 use session::Session;

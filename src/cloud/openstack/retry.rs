@@ -1,6 +1,10 @@
 //! When a request is repeated, and after which pause. Pure: what happened comes in as a value.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
+
+/// A small control plane answers a few hundred simple requests a second; a share of that is left to tenants.
+pub const PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("it is not zero");
 
 /// How long requests may take and how often they are repeated.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +19,8 @@ pub struct Pace {
     pub first_pause: Duration,
     /// No pause of our own is longer.
     pub longest_pause: Duration,
+    /// Requests a second, of all steps together.
+    pub per_second: NonZeroU32,
     /// A `Retry-After` beyond this is not waited for: the caller gets the answer.
     pub patience: Duration,
 }
@@ -28,6 +34,7 @@ impl Default for Pace {
             attempts: 4,
             first_pause: Duration::from_millis(500),
             longest_pause: Duration::from_secs(15),
+            per_second: PER_SECOND,
             patience: Duration::from_secs(60),
         }
     }

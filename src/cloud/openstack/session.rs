@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use url::Url;
 
+use super::budget::Budget;
 use super::catalog::CatalogEntry;
 use super::identity::{self, Token};
 use super::retry::{self, Failed, Pace, Repeat};
@@ -70,6 +71,7 @@ impl Answer {
 pub(super) struct Session {
     client: Client,
     pace: Pace,
+    budget: Budget,
     login: Login,
     /// The token in use; held only to be read or replaced.
     token: Mutex<Option<Arc<Token>>>,
@@ -96,6 +98,7 @@ impl Session {
         };
         let session = Self {
             client: client::build(config, &pace)?,
+            budget: Budget::of(pace.per_second),
             pace,
             login,
             token: Mutex::new(None),
@@ -197,6 +200,7 @@ impl Session {
 
     /// Sends a request once.
     async fn once(&self, call: &Call, token: Option<&Secret>) -> Result<Answer, Refusal> {
+        self.budget.turn().await;
         self.requests.fetch_add(1, Ordering::Relaxed);
         // The service logs this id beside its own: also a request without an answer can be looked up.
         let ours = RequestId::new(format!("req-{}", uuid::Uuid::new_v4()));

@@ -17,7 +17,7 @@ use crate::host::{
     Boot, FenceOrder, HostError, HostErrorKind, HostResult, HostShell, Inquiry, Job, JobOrder, JobStatus, KernelFile,
     PackageTarget, RawFacts, RebootOrder, excerpt, facts,
 };
-use crate::model::{Domain, HostIdentity, HostName, PackageManager, UnitName};
+use crate::model::{Domain, FencingToken, HostIdentity, HostName, PackageManager, UnitName};
 
 /// Limits on calls as a whole; within them each part of a script has its own.
 const COLLECT_LIMIT: Duration = Duration::from_secs(300);
@@ -172,6 +172,10 @@ fn make_private(folder: &Path) -> io::Result<()> {
 
 #[async_trait]
 impl HostShell for SshShell {
+    fn carry(&self, token: FencingToken) {
+        self.transport.carry(token);
+    }
+
     async fn collect(&self, host: &HostName, inquiry: &Inquiry) -> HostResult<RawFacts> {
         let refused = |why| HostError::new(host, Script::Collect.operation(), HostErrorKind::Failed, why);
         let packages: Vec<&str> = inquiry.packages.iter().map(String::as_str).collect();

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
@@ -15,7 +16,7 @@ use super::script::Script;
 use super::settings::{Become, SshSettings};
 use super::wire::Answer;
 use crate::host::{HostError, HostErrorKind};
-use crate::model::HostName;
+use crate::model::{FencingToken, HostName};
 
 /// No answer is longer than this; a host that says more is broken or hostile.
 const OUTPUT_MAX: usize = 8 << 20;
@@ -71,6 +72,8 @@ pub(super) struct Call<'a> {
 pub(super) struct Transport {
     settings: SshSettings,
     control: PathBuf,
+    /// What commands that change a host show.
+    token: Mutex<Option<FencingToken>>,
 }
 
 impl Transport {
@@ -80,7 +83,7 @@ impl Transport {
         if length > CONTROL_FOLDER_MAX {
             return Err(format!("`{}` is too long for sockets: at most {CONTROL_FOLDER_MAX} bytes", folder.display()));
         }
-        Ok(Self { settings, control: folder.join("%C") })
+        Ok(Self { settings, control: folder.join("%C"), token: Mutex::default() })
     }
 
     /// Makes the call and returns the answer, whole or broken off; an error when nothing came at all.
@@ -171,6 +174,15 @@ impl Transport {
         Ok(arguments)
     }
 
+    /// From now on each command shows this token.
+    pub(super) fn carry(&self, token: FencingToken) {
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
+    }
+
+    fn token(&self) -> Option<FencingToken> {
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The command for the user's login shell on the host: `sh -s` with every argument quoted.
     fn remote_command(&self, nonce: &str, arguments: &[String]) -> Result<String, String> {
         let privilege: &[&str] = match self.settings.privilege {
@@ -183,6 +195,7 @@ impl Transport {
             list(&exec.virsh)?,
             list(&exec.nova_conf)?,
             exec.compute_unit.clone().unwrap_or_default().trim_end_matches(".service").to_owned(),
+            self.token().map(|token| token.to_string()).unwrap_or_default(),
         ];
         // LC_ALL=C: lengths are in bytes, and programs speak the English that scripts look for.
         let words = privilege.iter().copied().chain(["env", "LC_ALL=C", "sh", "-s", "--"]);

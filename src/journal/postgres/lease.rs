@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::{Failure, Server};
 use crate::journal::{JournalError, JournalResult, RegionHold};
+use crate::model::FencingToken;
 
 /// How long letting go may take when the process ends: after that the lease runs out by itself.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -26,6 +27,8 @@ pub(super) struct Lease {
     pub(super) region: String,
     /// This taking of it: no other one has the same, on whatever copy of the database.
     pub(super) taking: Uuid,
+    /// Its number, for hosts.
+    pub(super) token: FencingToken,
     /// Until when it holds for sure; `None` once that was over. What was lost once is not found again.
     until: Arc<Mutex<Option<Until>>>,
 }
@@ -53,8 +56,8 @@ impl Until {
 }
 
 impl Lease {
-    pub(super) fn until(region: &str, taking: Uuid, until: Until) -> Self {
-        Self { region: region.to_owned(), taking, until: Arc::new(Mutex::new(Some(until))) }
+    pub(super) fn until(region: &str, taking: Uuid, token: FencingToken, until: Until) -> Self {
+        Self { region: region.to_owned(), taking, token, until: Arc::new(Mutex::new(Some(until))) }
     }
 
     /// How long it holds for sure, without asking anybody; nothing once it may have run out.
@@ -93,7 +96,7 @@ pub(super) const TAKE: &str = "
     ON CONFLICT (region) DO UPDATE
     SET holder = excluded.holder, taking = excluded.taking, number = lease.number + 1, until = excluded.until
     WHERE lease.until <= clock_timestamp() OR lease.taking = excluded.taking
-    RETURNING 1";
+    RETURNING number, (SELECT id FROM fleetmend.space LIMIT 1)";
 
 /// As PostgreSQL multiplies intervals.
 pub(super) fn milliseconds(span: Duration) -> f64 {
@@ -123,6 +126,10 @@ impl LeaseHold {
 impl RegionHold for LeaseHold {
     fn check(&self) -> JournalResult<()> {
         self.lease.check()
+    }
+
+    fn token(&self) -> Option<FencingToken> {
+        Some(self.lease.token)
     }
 
     fn left(&self) -> Option<Duration> {

@@ -5,11 +5,13 @@
 //! A connection that breaks is made again; a write whose answer was lost is found there, or made once more.
 
 mod address;
+mod archive;
 mod lease;
 mod schema;
 mod server;
 mod tls;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,8 +27,11 @@ use lease::{Lease, LeaseHold};
 use server::{Failure, Server, told};
 
 use super::codec::{decode, encode};
-use super::{Heartbeat, Journal, JournalError, JournalResult, PlacedRequest, RegionHold, RunListing, RunRecord};
-use crate::model::{Digest, RunId};
+use super::{
+    Heartbeat, Journal, JournalError, JournalResult, PlacedRequest, RegionHold, RunListing, RunRecord, Snapshot,
+    Standing, StoredEvent, chain,
+};
+use crate::model::{Digest, FencingToken, RunId};
 use crate::run::event::{Event, Runner};
 
 /// How long a lease lasts when nobody renews it: as long as another runner waits for one that died.
@@ -50,6 +55,8 @@ pub struct PostgresJournal {
     client: tokio::sync::Mutex<Option<Client>>,
     /// The region that this journal's runner holds.
     lease: Mutex<Option<Lease>>,
+    /// Number and digest of the last event that we appended to a run: nobody else appends while we hold its region.
+    heads: Mutex<BTreeMap<RunId, (u64, Digest)>>,
 }
 
 impl PostgresJournal {
@@ -81,7 +88,8 @@ impl PostgresJournal {
             Ok((client, there))
         };
         let (client, there) = prepared.await.map_err(|failure| told(&server, "open", failure))?;
-        let journal = Self { server, span, client: tokio::sync::Mutex::new(Some(client)), lease: Mutex::new(None) };
+        let client = tokio::sync::Mutex::new(Some(client));
+        let journal = Self { server, span, client, lease: Mutex::default(), heads: Mutex::default() };
         Ok((journal, there))
     }
 
@@ -174,26 +182,34 @@ impl Journal for PostgresJournal {
         }
         let bodies: Vec<String> = events.iter().map(encode).collect();
         let lease = self.lease()?;
+        let Some(mut head) = self.head(run, first.seq - 1).await? else {
+            return Err(self.why_not(&lease, run, first.seq).await?);
+        };
+        let link = |body: &String| {
+            head = chain::link(&head, body);
+            head.as_str().to_owned()
+        };
+        let digests: Vec<String> = bodies.iter().map(link).collect();
         // The lease is locked until this is durable: whoever takes it over waits for that.
         let command = "WITH held AS (
                            SELECT 1 FROM fleetmend.leases JOIN fleetmend.runs USING (region)
-                           WHERE run = $1 AND taking = $4 AND until > clock_timestamp() FOR SHARE OF leases
+                           WHERE run = $1 AND taking = $4 AND until > clock_timestamp()
+                             AND NOT arriving AND moved_to IS NULL FOR SHARE OF leases
                        )
-                       INSERT INTO fleetmend.events (run, seq, body)
-                       SELECT $1, seq, body FROM unnest($2::bigint[], $3::text[]) AS new (seq, body)
+                       INSERT INTO fleetmend.events (run, seq, body, digest)
+                       SELECT $1, seq, body, digest
+                       FROM unnest($2::bigint[], $3::text[], $5::text[]) AS new (seq, body, digest)
                        WHERE EXISTS (SELECT 1 FROM held)
                          AND (SELECT coalesce(max(seq), 0) + 1 FROM fleetmend.events WHERE run = $1) = ($2::bigint[])[1]
                        RETURNING 1";
-        let appended = self.ask(APPEND, command, &[&run.uuid(), &numbers, &bodies, &lease.taking]).await?;
+        let values: [&(dyn ToSql + Sync); 5] = [&run.uuid(), &numbers, &bodies, &lease.taking, &digests];
+        let appended = self.ask(APPEND, command, &values).await?;
         if !appended.is_empty() || self.are_there(run, &numbers, &bodies).await? {
+            let last = first.seq + events.len() as u64 - 1;
+            self.heads().insert(run, (last, head));
             return Ok(());
         }
-        let ours = "SELECT 1 FROM fleetmend.leases WHERE region = $1 AND taking = $2 AND until > clock_timestamp()";
-        if self.ask(APPEND, ours, &[&lease.region, &lease.taking]).await?.is_empty() {
-            Err(JournalError::Lost { region: lease.region })
-        } else {
-            Err(JournalError::OutOfOrder { run, seq: first.seq })
-        }
+        Err(self.why_not(&lease, run, first.seq).await?)
     }
 
     async fn record(&self, run: RunId) -> JournalResult<RunRecord> {
@@ -210,16 +226,57 @@ impl Journal for PostgresJournal {
         })
     }
 
-    async fn events(&self, run: RunId, from: u64) -> JournalResult<Vec<Event>> {
-        let query = "SELECT seq, body FROM fleetmend.events WHERE run = $1 AND seq >= $2 ORDER BY seq";
+    async fn page(&self, run: RunId, from: u64, most: usize) -> JournalResult<Vec<StoredEvent>> {
+        let query = "SELECT seq, body, digest FROM fleetmend.events WHERE run = $1 AND seq >= $2 ORDER BY seq LIMIT $3";
         let from = i64::try_from(from).unwrap_or(i64::MAX);
-        let rows = self.ask("read", query, &[&run.uuid(), &from]).await?;
-        let read = |row: &Row| decode(run, row.get::<_, i64>(0).unsigned_abs(), row.get(1));
-        rows.iter().map(read).collect()
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let rows = self.ask("read", query, &[&run.uuid(), &from, &most]).await?;
+        let read = |row: &Row| StoredEvent {
+            seq: row.get::<_, i64>(0).unsigned_abs(),
+            body: row.get(1),
+            digest: row.get::<_, Option<String>>(2).map(Digest::new),
+        };
+        Ok(rows.iter().map(read).collect())
+    }
+
+    async fn standing(&self, run: RunId) -> JournalResult<Standing> {
+        let query = "SELECT arriving, moved_to FROM fleetmend.runs WHERE run = $1";
+        let rows = self.ask("read", query, &[&run.uuid()]).await?;
+        let row = rows.first().ok_or_else(|| JournalError::NoRun(run.to_string()))?;
+        Ok(Standing::of_columns(row.get(0), row.get(1)))
+    }
+
+    async fn snapshot(&self, run: RunId) -> JournalResult<Option<Snapshot>> {
+        let query = "SELECT seq, digest, made_by, body FROM fleetmend.snapshots WHERE run = $1";
+        let rows = self.ask("read", query, &[&run.uuid()]).await?;
+        let read = |row: &Row| Snapshot {
+            seq: row.get::<_, i64>(0).unsigned_abs(),
+            digest: Digest::new(row.get::<_, String>(1)),
+            made_by: row.get(2),
+            body: row.get(3),
+        };
+        Ok(rows.first().map(read))
+    }
+
+    async fn keep_snapshot(&self, run: RunId, snapshot: &Snapshot) -> JournalResult<()> {
+        let lease = self.lease()?;
+        let Snapshot { seq, digest, made_by, body } = snapshot;
+        let command = "INSERT INTO fleetmend.snapshots (run, seq, digest, made_by, body)
+                       SELECT $1, $2, $3, $4, $5 FROM fleetmend.leases
+                       WHERE region = $6 AND taking = $7 AND until > clock_timestamp()
+                       ON CONFLICT (run) DO UPDATE SET seq = excluded.seq, digest = excluded.digest,
+                           made_by = excluded.made_by, body = excluded.body
+                       RETURNING 1";
+        let seq = i64::try_from(*seq).unwrap_or(i64::MAX);
+        let values: [&(dyn ToSql + Sync); 7] =
+            [&run.uuid(), &seq, &digest.as_str(), made_by, body, &lease.region, &lease.taking];
+        let kept = self.ask("keep a snapshot in", command, &values).await?;
+        if kept.is_empty() { Err(JournalError::Lost { region: lease.region }) } else { Ok(()) }
     }
 
     async fn runs(&self) -> JournalResult<Vec<RunListing>> {
-        let query = "SELECT run, region, digest, created, coalesce(seq, 0), body FROM fleetmend.runs
+        let query = "SELECT run, region, digest, created, coalesce(seq, 0), body, arriving, moved_to
+                     FROM fleetmend.runs
                      LEFT JOIN LATERAL (
                          SELECT seq, body FROM fleetmend.events WHERE events.run = runs.run ORDER BY seq DESC LIMIT 1
                      ) AS last ON true
@@ -237,6 +294,7 @@ impl Journal for PostgresJournal {
                 created: self.time(row, 3)?,
                 events,
                 ended: last.is_some_and(|event| event.ends_the_run()),
+                standing: Standing::of_columns(row.get(6), row.get(7)),
             })
         };
         rows.iter().map(read).collect()
@@ -293,12 +351,46 @@ impl PostgresJournal {
         let holder = format!("process {} on {}", runner.pid, runner.host);
         let taking = Uuid::new_v4();
         let values: [&(dyn ToSql + Sync); 4] = [&region, &holder, &taking, &lease::milliseconds(self.span)];
-        if !self.ask("lock", lease::TAKE, &values).await?.is_empty() {
-            return Ok(Lease::until(region, taking, until));
+        if let Some(row) = self.ask("lock", lease::TAKE, &values).await?.first() {
+            let token = FencingToken { space: row.get(1), number: row.get::<_, i64>(0).unsigned_abs() };
+            return Ok(Lease::until(region, taking, token, until));
         }
         let holder = self.ask("lock", "SELECT holder FROM fleetmend.leases WHERE region = $1", &[&region]).await?;
         let holder = holder.first().map_or_else(|| "somebody who has let go of it".to_owned(), |row| row.get(0));
         Err(JournalError::Held { region: region.to_owned(), holder })
+    }
+
+    /// The digest that covers a run up to event `seq`; `None` when there is no such event.
+    async fn head(&self, run: RunId, seq: u64) -> JournalResult<Option<Digest>> {
+        // Whatever comes of the append: what is known is used once.
+        if let Some((_, digest)) = self.heads().remove(&run).filter(|(last, _)| *last == seq) {
+            return Ok(Some(digest));
+        }
+        let last = if seq == 0 { None } else { self.page(run, seq, 1).await?.into_iter().next() };
+        match last {
+            None if seq > 0 => Ok(None),
+            Some(StoredEvent { seq: found, .. }) if found != seq => Ok(None),
+            Some(StoredEvent { digest: Some(digest), .. }) => Ok(Some(digest)),
+            Some(_) | None => self.record(run).await.map(|record| Some(chain::genesis(&record))),
+        }
+    }
+
+    fn heads(&self) -> std::sync::MutexGuard<'_, BTreeMap<RunId, (u64, Digest)>> {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why nothing was appended.
+    async fn why_not(&self, lease: &Lease, run: RunId, seq: u64) -> JournalResult<JournalError> {
+        let ours = "SELECT 1 FROM fleetmend.leases WHERE region = $1 AND taking = $2 AND until > clock_timestamp()";
+        if self.ask(APPEND, ours, &[&lease.region, &lease.taking]).await?.is_empty() {
+            return Ok(JournalError::Lost { region: lease.region.clone() });
+        }
+        let standing = self.standing(run).await?;
+        Ok(if standing.is_here() {
+            JournalError::OutOfOrder { run, seq }
+        } else {
+            JournalError::Elsewhere { run, standing }
+        })
     }
 
     /// Whether exactly these events are there: they were appended, and the answer was lost.

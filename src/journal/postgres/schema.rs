@@ -5,8 +5,10 @@ use tokio_postgres::Client;
 use super::Failure;
 use crate::journal::JournalError;
 
-/// Every step there ever was, in order: a released one is never changed.
-const STEPS: [&str; 1] = ["
+/// Every step there ever was, in order: a released one is never changed. A version that writes what earlier ones do not
+/// understand adds a step, be it an empty one: that is what makes them refuse the journal.
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE fleetmend.runs (
         run uuid PRIMARY KEY, region text NOT NULL, digest text NOT NULL, created text NOT NULL,
         rollout text NOT NULL, snapshot text NOT NULL
@@ -24,7 +26,19 @@ const STEPS: [&str; 1] = ["
     CREATE TABLE fleetmend.leases (
         region text PRIMARY KEY, holder text NOT NULL, taking uuid NOT NULL, number bigint NOT NULL, until timestamptz NOT NULL
     );
-"];
+",
+    "
+    ALTER TABLE fleetmend.events ADD COLUMN digest text;
+    ALTER TABLE fleetmend.runs ADD COLUMN arriving boolean NOT NULL DEFAULT false, ADD COLUMN moved_to text;
+    CREATE TABLE fleetmend.snapshots (
+        run uuid PRIMARY KEY REFERENCES fleetmend.runs, seq bigint NOT NULL, digest text NOT NULL, made_by text NOT NULL,
+        body text NOT NULL
+    );
+    -- Numbers of leases of one database compare with each other alone.
+    CREATE TABLE fleetmend.space (id uuid NOT NULL);
+    INSERT INTO fleetmend.space VALUES (gen_random_uuid());
+",
+];
 
 /// The newest format that is known.
 #[expect(clippy::cast_possible_wrap, reason = "there will never be so many steps")]

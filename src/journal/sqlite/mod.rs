@@ -3,7 +3,9 @@
 //! The region's one writer is a lock on a file beside it, which the kernel gives back when the process ends, however
 //! it ends. It binds those who use the same journal on this machine; the marks in Nova warn of others.
 
+mod archive;
 mod hold;
+mod rows;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -12,14 +14,17 @@ mod thread;
 use std::path::Path;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 
 use super::codec::{decode, encode};
-use super::{Heartbeat, Journal, JournalError, JournalResult, PlacedRequest, RegionHold, RunListing, RunRecord};
+use super::{
+    Heartbeat, Journal, JournalError, JournalResult, PlacedRequest, RegionHold, RunListing, RunRecord, Snapshot,
+    Standing, StoredEvent, chain,
+};
 use crate::model::{Digest, RunId};
 use crate::run::event::{Event, Runner};
 
+use rows::{insert, last_of, record_of, standing_of, time};
 use thread::{Thread, store};
 
 /// A journal in an SQLite file.
@@ -77,16 +82,21 @@ impl Journal for SqliteJournal {
         self.thread
             .run("append to", move |connection| {
                 let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-                let last: Option<i64> =
-                    transaction
-                        .query_row("SELECT max(seq) FROM events WHERE run = ?1", [run.to_string()], |row| row.get(0))?;
-                for (next, (seq, body)) in (last.unwrap_or(0) + 1..).zip(events) {
-                    if i64::try_from(seq) != Ok(next) {
+                let standing = standing_of(&transaction, run)?;
+                if !standing.is_here() {
+                    return Err(JournalError::Elsewhere { run, standing }.into());
+                }
+                let (last, digest) = last_of(&transaction, run)?;
+                let mut before = match digest {
+                    Some(digest) => digest,
+                    None => chain::genesis(&record_of(&transaction, run)?),
+                };
+                for (next, (seq, body)) in (last + 1..).zip(events) {
+                    if seq != next {
                         return Err(JournalError::OutOfOrder { run, seq }.into());
                     }
-                    transaction
-                        .prepare_cached("INSERT INTO events (run, seq, body) VALUES (?1, ?2, ?3)")?
-                        .execute(params![run.to_string(), next, body])?;
+                    before = chain::link(&before, &body);
+                    insert(&transaction, run, &StoredEvent { seq, body, digest: Some(before.clone()) })?;
                 }
                 transaction.commit()?;
                 Ok(())
@@ -95,37 +105,24 @@ impl Journal for SqliteJournal {
     }
 
     async fn record(&self, run: RunId) -> JournalResult<RunRecord> {
-        self.thread
-            .run("read", move |connection| {
-                let row = connection
-                    .query_row(
-                        "SELECT region, digest, created, rollout, snapshot FROM runs WHERE run = ?1",
-                        [run.to_string()],
-                        |row| Ok((row.get(0)?, row.get::<_, String>(1)?, time(row, 2)?, row.get(3)?, row.get(4)?)),
-                    )
-                    .optional()?;
-                let (region, digest, created, rollout, snapshot) =
-                    row.ok_or_else(|| JournalError::NoRun(run.to_string()))?;
-                Ok(RunRecord { run, region, digest: Digest::new(digest), created, rollout, snapshot })
-            })
-            .await
+        self.thread.run("read", move |connection| record_of(connection, run)).await
     }
 
-    async fn events(&self, run: RunId, from: u64) -> JournalResult<Vec<Event>> {
-        self.thread
-            .run("read", move |connection| {
-                let mut query = connection
-                    .prepare_cached("SELECT seq, body FROM events WHERE run = ?1 AND seq >= ?2 ORDER BY seq")?;
-                let from = i64::try_from(from).unwrap_or(i64::MAX);
-                let mut rows = query.query(params![run.to_string(), from])?;
-                let mut events = Vec::new();
-                while let Some(row) = rows.next()? {
-                    let seq: i64 = row.get(0)?;
-                    events.push(decode(run, seq.unsigned_abs(), &row.get::<_, String>(1)?)?);
-                }
-                Ok(events)
-            })
-            .await
+    async fn page(&self, run: RunId, from: u64, most: usize) -> JournalResult<Vec<StoredEvent>> {
+        self.thread.run("read", move |connection| rows::page(connection, run, from, most)).await
+    }
+
+    async fn standing(&self, run: RunId) -> JournalResult<Standing> {
+        self.thread.run("read", move |connection| standing_of(connection, run)).await
+    }
+
+    async fn snapshot(&self, run: RunId) -> JournalResult<Option<Snapshot>> {
+        self.thread.run("read", move |connection| Ok(rows::snapshot(connection, run)?)).await
+    }
+
+    async fn keep_snapshot(&self, run: RunId, snapshot: &Snapshot) -> JournalResult<()> {
+        let snapshot = snapshot.clone();
+        self.thread.run("append to", move |connection| Ok(rows::keep_snapshot(connection, run, &snapshot)?)).await
     }
 
     async fn runs(&self) -> JournalResult<Vec<RunListing>> {
@@ -133,7 +130,7 @@ impl Journal for SqliteJournal {
             .run("read", move |connection| {
                 let mut query = connection.prepare(
                     "SELECT run, region, digest, created, (SELECT max(seq) FROM events e WHERE e.run = r.run),
-                        (SELECT body FROM events e WHERE e.run = r.run ORDER BY seq DESC LIMIT 1)
+                        (SELECT body FROM events e WHERE e.run = r.run ORDER BY seq DESC LIMIT 1), arriving, moved_to
                  FROM runs r ORDER BY run DESC",
                 )?;
                 let mut rows = query.query([])?;
@@ -152,6 +149,7 @@ impl Journal for SqliteJournal {
                         created: time(row, 3)?,
                         events,
                         ended: last.is_some_and(|event| event.ends_the_run()),
+                        standing: Standing::of_columns(row.get(6)?, row.get(7)?),
                     });
                 }
                 Ok(runs)
@@ -224,11 +222,4 @@ impl Journal for SqliteJournal {
             })
             .await
     }
-}
-
-fn time(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
-    let text: String = row.get(column)?;
-    text.parse().map_err(|source: jiff::Error| {
-        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(source))
-    })
 }

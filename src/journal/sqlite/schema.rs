@@ -10,10 +10,11 @@ use crate::journal::JournalError;
 /// `PRAGMA application_id` of a journal: "flmd".
 const APPLICATION_ID: i32 = 0x666c_6d64;
 
-/// `PRAGMA user_version`: the format of the tables.
-const FORMAT: i64 = 1;
-
-const SCHEMA: &str = "
+/// `PRAGMA user_version`: the format of the tables, which is how many of these steps were taken. Tables only go forward,
+/// and a released step is never changed. A version that writes what earlier ones do not understand adds a step, be it an
+/// empty one: that is what makes them refuse the journal.
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE runs (
         run TEXT PRIMARY KEY, region TEXT NOT NULL, digest TEXT NOT NULL, created TEXT NOT NULL,
         rollout TEXT NOT NULL, snapshot TEXT NOT NULL
@@ -26,23 +27,42 @@ const SCHEMA: &str = "
         number INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL REFERENCES runs(run), body TEXT NOT NULL,
         taken INTEGER NOT NULL DEFAULT 0
     ) STRICT;
-";
+",
+    "
+    ALTER TABLE events ADD COLUMN digest TEXT;
+    ALTER TABLE runs ADD COLUMN arriving INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE runs ADD COLUMN moved_to TEXT;
+    CREATE TABLE snapshots (
+        run TEXT PRIMARY KEY REFERENCES runs(run), seq INTEGER NOT NULL, digest TEXT NOT NULL, made_by TEXT NOT NULL,
+        body TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+",
+];
 
-/// Makes the tables of an empty file; refuses what is not a journal or is a newer one.
+/// The newest format that is known.
+#[expect(clippy::cast_possible_wrap, reason = "there will never be so many steps")]
+const FORMAT: i64 = STEPS.len() as i64;
+
+/// Makes the tables of an empty file and brings older ones forward; refuses what is not a journal or is a newer one.
 pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), Failure> {
     let place = || path.display().to_string();
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let application: i32 = transaction.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     let format: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
-    if application == 0 && tables == 0 {
-        transaction.execute_batch(SCHEMA)?;
+    let is_new = application == 0 && tables == 0;
+    if !is_new && application != APPLICATION_ID {
+        return Err(JournalError::Foreign { place: place() }.into());
+    }
+    if format > FORMAT {
+        return Err(JournalError::Newer { place: place(), found: format, known: FORMAT }.into());
+    }
+    for (_, step) in (1..).zip(STEPS).skip_while(|(number, _)| *number <= format) {
+        transaction.execute_batch(step)?;
+    }
+    if format < FORMAT {
         transaction
             .execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};"))?;
-    } else if application != APPLICATION_ID {
-        return Err(JournalError::Foreign { place: place() }.into());
-    } else if format > FORMAT {
-        return Err(JournalError::Newer { place: place(), found: format, known: FORMAT }.into());
     }
     transaction.commit()?;
     // WAL lets `status` read while a run writes; FULL makes every commit survive a power cut.

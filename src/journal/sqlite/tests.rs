@@ -1,3 +1,4 @@
+use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::*;

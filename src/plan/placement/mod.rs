@@ -19,4 +19,5 @@ pub use draft::Draft;
 pub use held::Held;
 pub use mover::{Busy, Choice, Mover, Rules};
 pub use occupancy::Occupancy;
+pub(crate) use occupancy::SavedOccupancy;
 pub use refusal::Refusal;

@@ -1,5 +1,7 @@
 //! What is where, as a running engine keeps it.
 
+mod saved;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -10,6 +12,7 @@ use crate::plan::census::Census;
 use crate::plan::kinds::Demand;
 use crate::plan::layout::Layout;
 use crate::plan::space::{Need, Slot, Space};
+pub(crate) use saved::SavedOccupancy;
 
 /// What is where: all hosts of a region with their instances, and which of them take more.
 ///

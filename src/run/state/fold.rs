@@ -23,7 +23,8 @@ impl RunState {
         self.fold(event).map_err(illegal)?;
         self.note(&event.kind);
         self.openings += u64::from(was_sick || self.sick.is_some() || opens(&event.kind));
-        self.changes += u64::from(!matches!(event.kind, EventKind::StepIntended { .. }));
+        let only_tells = matches!(event.kind, EventKind::StepIntended { .. } | EventKind::ChangeMade { .. });
+        self.changes += u64::from(!only_tells);
         self.seq = event.seq;
         Ok(())
     }
@@ -37,7 +38,7 @@ impl RunState {
             EventKind::HostQuarantined { host, .. }
             | EventKind::HostSkipped { host, .. }
             | EventKind::HostReleased { host }
-            | EventKind::HostRetried { host } => self.refresh(host.as_str()),
+            | EventKind::HostRetried { host, .. } => self.refresh(host.as_str()),
             // What waits for another attempt need not wait longer.
             EventKind::RunContinued { .. } => {
                 let phases = [HostPhase::Active, HostPhase::Quarantined];
@@ -51,6 +52,7 @@ impl RunState {
             EventKind::RunStarted { .. }
             | EventKind::RunResumed { .. }
             | EventKind::StepIntended { .. }
+            | EventKind::ChangeMade { .. }
             | EventKind::TargetSeen { .. }
             | EventKind::GateReached { .. }
             | EventKind::GateOpened { .. }
@@ -89,6 +91,12 @@ impl RunState {
                 }
                 state.intent = Some(intent.clone());
             }
+            // What came of it the step's end tells.
+            EventKind::ChangeMade { step, .. } => {
+                if !self.hosts.contains_key(host_of(step)) {
+                    return Err(format!("{} is not in the rollout", host_of(step)));
+                }
+            }
             EventKind::StepSucceeded { step, output } => self.succeed(step, output, event.at)?,
             EventKind::StepFailed { step, failure, retry_at } => self.fail(step, failure, *retry_at, event.at)?,
             EventKind::TargetSeen { host, came, gone } => {
@@ -126,7 +134,7 @@ impl RunState {
                 state.why = Some("given back as it was".to_owned());
                 self.reliefs += 1;
             }
-            EventKind::HostRetried { host } => {
+            EventKind::HostRetried { host, .. } => {
                 let state = self.host_mut(host)?;
                 match state.phase {
                     HostPhase::Skipped | HostPhase::Quarantined => state.retry(event.at),
@@ -374,7 +382,7 @@ impl RunState {
 /// the steps in between, which give none back.
 fn opens(kind: &EventKind) -> bool {
     match kind {
-        EventKind::StepIntended { .. } | EventKind::StepStarted { .. } => false,
+        EventKind::StepIntended { .. } | EventKind::ChangeMade { .. } | EventKind::StepStarted { .. } => false,
         EventKind::StepSucceeded { step, .. } | EventKind::StepFailed { step, .. } => {
             let name = step.as_str().split('/').nth(1).unwrap_or_default();
             [StepKind::Move, StepKind::Resolve, StepKind::Settle, StepKind::ColdBoot]

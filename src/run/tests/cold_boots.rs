@@ -109,7 +109,7 @@ fn one_that_is_tried_again_after_it_failed_is_still_owed_its_start() {
     failed(&mut play, "a/cold-boot", ErrorClass::Transient, false);
     let step = StepId::new("a/cold-boot");
     play.tell(EventKind::HostQuarantined { host: "a".into(), step: step.clone(), reason: "x".to_owned() });
-    play.tell(EventKind::HostRetried { host: "a".into() });
+    play.tell(EventKind::HostRetried { host: "a".into(), by: None });
     play.tell(EventKind::RunContinued { by: "x".to_owned() });
     play.settle();
     assert_eq!(play.running(), ["a/cold-boot"]);

@@ -89,7 +89,7 @@ fn a_retried_host_knows_what_its_service_was_before() {
     play.settle();
     let host = HostName::new("a");
     quarantine(&mut play, "a/stage");
-    play.tell(EventKind::HostRetried { host: host.clone() });
+    play.tell(EventKind::HostRetried { host: host.clone(), by: None });
     assert_eq!(play.state.hosts()[&host].phase, HostPhase::Waiting);
     play.settle();
     assert!(play.state.hosts()[&host].memory().service_before.is_some());

@@ -189,6 +189,7 @@ impl Play {
         let event = Event { seq: self.state.seq() + 1, at: self.now, kind };
         self.state.apply(&event).unwrap();
         self.state.assert_counted_right();
+        self.state.assert_survives_a_snapshot(&self.region);
         self.events.push(event);
     }
 

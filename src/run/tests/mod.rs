@@ -480,7 +480,7 @@ fn events_that_cannot_follow_are_refused_and_change_nothing() {
         EventKind::StepStarted { step: StepId::new("a/identify"), attempt: 1, target: None, because: None },
         EventKind::StepStarted { step: StepId::new("nobody/identify"), attempt: 1, target: None, because: None },
         EventKind::StepIntended { step: StepId::new("a/disable"), intent: Intent::Enable },
-        EventKind::HostRetried { host: "a".into() },
+        EventKind::HostRetried { host: "a".into(), by: None },
     ];
     for kind in refused {
         let event = super::Event { seq: play.state.seq() + 1, at: play.now, kind };

@@ -265,7 +265,9 @@ impl Compute for SimCloud {
         let list = |world: &World| {
             let records = world.records(query.instance, query.host.as_ref());
             let open = |record: &&Record| !query.in_progress || record.status.is_open();
-            records.filter(open).map(migration_of).collect()
+            let since = query.changed_since;
+            let changed = |record: &&Record| since.is_none_or(|since| record.updated.is_some_and(|at| at >= since));
+            records.filter(open).filter(changed).map(migration_of).collect()
         };
         self.read("migrations", list).await
     }

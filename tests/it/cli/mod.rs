@@ -10,6 +10,7 @@ mod rehearse;
 mod secrets;
 mod signals;
 pub mod stand;
+mod standby;
 mod state;
 mod tls;
 

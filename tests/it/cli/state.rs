@@ -20,7 +20,7 @@ fn a_journal_from_a_newer_version_is_refused_and_kept_as_it_is() {
     database.execute_batch("PRAGMA user_version = 99; PRAGMA wal_checkpoint(TRUNCATE);").unwrap();
     drop(database);
     let before = std::fs::read(&path).unwrap();
-    let refusal = "error: the journal j.db has format 99; this version of fleetmend reads up to format 1\n\
+    let refusal = "error: the journal j.db has format 99; this version of fleetmend reads up to format 2\n\
                    nothing was changed\n\nhint: use the version that wrote it, or a newer one";
     stand.run(&run_at("sqlite:j.db")).ended(2, refusal);
     for command in [&["status"][..], &["runs"], &["resume"]] {

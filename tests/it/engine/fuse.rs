@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use fleetmend::journal::memory::MemoryJournal;
 use fleetmend::journal::{
-    Heartbeat, Journal, JournalError, JournalResult, PlacedRequest, RegionHold, RunListing, RunRecord,
+    Heartbeat, Journal, JournalError, JournalResult, PlacedRequest, RegionHold, RunListing, RunRecord, StoredEvent,
 };
 use fleetmend::model::RunId;
 use fleetmend::run::{Event, Runner};
@@ -89,6 +89,10 @@ impl Journal for Fuse {
 
     async fn record(&self, run: RunId) -> JournalResult<RunRecord> {
         self.journal.record(run).await
+    }
+
+    async fn page(&self, run: RunId, from: u64, most: usize) -> JournalResult<Vec<StoredEvent>> {
+        self.journal.page(run, from, most).await
     }
 
     async fn events(&self, run: RunId, from: u64) -> JournalResult<Vec<Event>> {

@@ -15,3 +15,5 @@ mod lease;
 mod probe;
 mod simulation;
 mod stage;
+#[cfg(feature = "lab")]
+mod stores;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests: what fails here fails the test")]
 
+mod archive;
 mod campaign;
 mod clouds;
 mod conformance;
@@ -10,7 +11,7 @@ mod desk;
 mod faults;
 mod hosts;
 mod openstack;
-mod postgres;
+pub(crate) mod postgres;
 mod raw;
 mod records;
 mod takeover;

@@ -21,13 +21,13 @@ const REGION: &str = "RegionOne";
 const LEASE: Duration = Duration::from_secs(6);
 
 /// A server of its own for one test; it goes with it.
-pub(super) struct Server {
+pub(crate) struct Server {
     folder: TempDir,
     address: String,
 }
 
 impl Server {
-    pub(super) fn up() -> Self {
+    pub(crate) fn up() -> Self {
         let folder = TempDir::new_in("/var/tmp").unwrap();
         // The server is another user.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -37,24 +37,24 @@ impl Server {
     }
 
     /// How a client reaches it, password included.
-    pub(super) fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
-    fn place(&self) -> PathBuf {
+    pub(super) fn place(&self) -> PathBuf {
         self.folder.path().join("server")
     }
 
-    fn url(&self) -> PostgresUrl {
+    pub(crate) fn url(&self) -> PostgresUrl {
         PostgresUrl::parse(&self.address).unwrap()
     }
 
-    async fn journal(&self) -> PostgresJournal {
+    pub(crate) async fn journal(&self) -> PostgresJournal {
         PostgresJournal::open(self.url(), None, LEASE).await.unwrap()
     }
 
     /// Does something behind the journal's back.
-    async fn sql(&self, command: &str) {
+    pub(crate) async fn sql(&self, command: &str) {
         let (client, connection) = tokio_postgres::connect(&self.address, NoTls).await.unwrap();
         tokio::spawn(connection);
         client.batch_execute(command).await.unwrap();
@@ -67,7 +67,7 @@ impl Drop for Server {
     }
 }
 
-fn script(verb: &str, folder: &std::path::Path) -> String {
+pub(super) fn script(verb: &str, folder: &std::path::Path) -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/postgres.sh");
     let output = Command::new(path).arg(verb).arg(folder).output().unwrap();
     assert!(output.status.success(), "{verb}: {}", String::from_utf8_lossy(&output.stderr));
@@ -164,7 +164,7 @@ async fn both_stores_keep_one_contract() {
     assert_eq!(other.runs().await.unwrap().len(), 2);
     server.sql("INSERT INTO fleetmend.format VALUES (99)").await;
     let newer = PostgresJournal::open(server.url(), None, LEASE).await.err().unwrap();
-    assert!(matches!(newer, JournalError::Newer { found: 99, known: 1, .. }), "{newer:?}");
+    assert!(matches!(newer, JournalError::Newer { found: 99, known: 2, .. }), "{newer:?}");
     server.sql("DROP TABLE fleetmend.format").await;
     let foreign = PostgresJournal::open(server.url(), None, LEASE).await.err().unwrap();
     assert!(matches!(foreign, JournalError::Foreign { .. }), "{foreign:?}");

@@ -26,6 +26,7 @@ while [ $# -gt 0 ]; do
 done
 echo $$ >"$here/pid"
 [ ! -e "$here/unreachable" ] || { cat "$here/unreachable" >&2; exit 255; }
+FLEETMEND_RUN=$here/run; export FLEETMEND_RUN
 PATH=$here/bin:$PATH exec sh -c "$2"
 "#;
 

@@ -3,6 +3,7 @@
 
 mod fake;
 mod flags;
+mod token;
 
 use std::time::Duration;
 
@@ -66,9 +67,9 @@ proptest! {
         let answer = runtime.block_on(fake.shell().collect(&host(), &packages(&names)));
         prop_assert_eq!(answer.unwrap_err().kind, HostErrorKind::Protocol);
         let arrived = fake.read("arguments");
-        // Nonce, virsh, nova.conf and unit stand before the packages.
+        // Nonce, virsh, nova.conf, unit and token stand before the packages.
         let sent: Vec<String> = packages(&names).packages.into_iter().collect();
-        prop_assert_eq!(arrived.split('\0').nth(3).unwrap(), sent.join("\n"));
+        prop_assert_eq!(arrived.split('\0').nth(4).unwrap(), sent.join("\n"));
     }
 }
 

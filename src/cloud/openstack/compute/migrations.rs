@@ -79,7 +79,7 @@ impl Page for Migrations {
 /// Nova keeps a record for each migration that an instance ever had and filters by one status at a time: what is in
 /// progress anywhere is therefore asked for status by status.
 pub(super) async fn list(cloud: &OpenStack, query: &MigrationsQuery) -> CloudResult<Vec<Migration>> {
-    let everywhere = query.instance.is_none() && query.host.is_none();
+    let everywhere = query.instance.is_none() && query.host.is_none() && query.changed_since.is_none();
     let statuses: &[Option<&str>] = if query.in_progress && everywhere { &IN_PROGRESS.map(Some) } else { &[None] };
     let lists: Vec<_> = statuses.iter().map(|status| with_status(cloud, query, *status)).collect();
     let records: Vec<Vec<WireMigration>> = stream::iter(lists).buffered(AT_ONCE).try_collect().await?;
@@ -96,12 +96,16 @@ async fn with_status(
     status: Option<&str>,
 ) -> CloudResult<Vec<WireMigration>> {
     let instance = query.instance.map(|id| id.to_string());
+    let since = query.changed_since.map(|since| since.to_string());
     let mut parameters = Vec::new();
+    parameters.extend(since.as_deref().map(|since| ("changes-since", since)));
     parameters.extend(instance.as_deref().map(|id| ("instance_uuid", id)));
     parameters.extend(query.host.as_ref().map(|host| ("host", host.as_str())));
     parameters.extend(status.map(|status| ("status", status)));
     let operation = "list migrations";
-    let version = cloud.nova.version(operation, MIGRATIONS)?;
+    // What has changed can be asked for since 2.59 as well.
+    let known = if since.is_some() { &MIGRATIONS[..1] } else { MIGRATIONS };
+    let version = cloud.nova.version(operation, known)?;
     let list = Paged { operation, path: &["os-migrations"], query: &parameters, version };
     paging::collect::<Migrations>(cloud, &list).await
 }

@@ -1,7 +1,7 @@
 # Start of every script. Read by `sh -s` (dash, bash, busybox) with LC_ALL=C; the adapter puts braces around the whole, so
 # that a script cut short by a broken connection is a syntax error and runs nothing.
 #
-# Arguments: NONCE VIRSH NOVA_CONF COMPUTE_UNIT, then the script's own. A list is one argument, an item a line.
+# Arguments: NONCE VIRSH NOVA_CONF COMPUTE_UNIT TOKEN, then the script's own. A list is one argument, an item a line.
 # Answer on standard output, in frames that nothing inside a body can forge:
 #     @NONCE STATUS LENGTH NAME<newline>LENGTH bytes<newline>     any number of times
 #     @NONCE end STATUS<newline>                                  once, last
@@ -15,8 +15,8 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 LIBVIRT_DEFAULT_URI=${LIBVIRT_DEFAULT_URI:-qemu:///system}
 export PATH LIBVIRT_DEFAULT_URI
 
-nonce=$1 virsh=$2 nova_conf=$3 compute_unit=$4
-shift 4
+nonce=$1 virsh=$2 nova_conf=$3 compute_unit=$4 token=$5
+shift 5
 words=$(mktemp) || words=/dev/null
 trap '[ "$words" = /dev/null ] || rm -f "$words"' EXIT
 
@@ -98,7 +98,26 @@ nova_host() {
   esac
 }
 
+# Refuses a runner whose region somebody has taken since. TOKEN is SPACE:NUMBER, empty where nobody counts; numbers of two
+# spaces do not compare. The highest one that was here is kept until the host reboots; the lock makes look and note one.
+must_lead() {
+  [ -n "$token" ] || return 0
+  lead_folder=${FLEETMEND_RUN:-/run/fleetmend}
+  mkdir -p -m 755 "$lead_folder" 2>"$words" || refuse "$failed" "cannot keep the runner's token: $(cat "$words")"
+  lead_before=$( (
+    flock -w 20 9 2>/dev/null
+    cat "$lead_folder/token" 2>/dev/null
+    lead_found=$(cat "$lead_folder/token" 2>/dev/null)
+    if [ "${lead_found%%:*}" = "${token%%:*}" ] && [ "${lead_found##*:}" -ge "${token##*:}" ] 2>/dev/null; then exit; fi
+    printf '%s\n' "$token" >"$lead_folder/token.new" && mv "$lead_folder/token.new" "$lead_folder/token"
+  ) 9>"$lead_folder/token.lock")
+  [ "${lead_before%%:*}" = "${token%%:*}" ] || return 0
+  [ "${lead_before##*:}" -le "${token##*:}" ] ||
+    refuse "$failed" "another runner has taken this region since: its token is ${lead_before##*:}, and this one's ${token##*:}"
+}
+
 # Refuses to go on when this is another machine than MACHINE_ID NOVA_HOST HOSTNAME say; an empty HOSTNAME says nothing.
+# Whatever changes a host begins with this.
 must_be() {
   must_found=$(cat /etc/machine-id 2>/dev/null)
   [ "$must_found" = "$1" ] || refuse "$wrong_machine" "the machine that answers has machine-id ${must_found:-unknown}, not $1"
@@ -107,6 +126,7 @@ must_be() {
   must_found=$(host_name)
   [ -z "$3" ] || [ "$must_found" = "$3" ] ||
     refuse "$wrong_machine" "the machine that answers is called ${must_found:-nothing}, not $3"
+  must_lead
 }
 
 # The nova-compute unit: the one that was configured, else the first that systemd knows.

@@ -1,6 +1,7 @@
 //! Migrations: asked for, listed, aborted, forced.
 
 use axum::http::StatusCode;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{accepted, admin_only, host_in, one_page};
@@ -46,11 +47,18 @@ pub(super) fn list(world: &mut World, ask: &Ask) -> Answered {
         return Ok(Answer::ok(json!({"migrations": []})));
     }
     let host = ask.parameter("host").map(HostName::new);
+    let since: Option<Timestamp> = match ask.parameter("changes-since").filter(|_| ask.version >= (2, 59)) {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|_| {
+            Refusal::bad_request("Invalid input for query parameters changes-since. Value: is not a 'date-time'")
+        })?),
+    };
     let fits = |value: &str, key: &str| ask.parameter(key).is_none_or(|wanted| wanted == value);
     let records = world
         .records(instance, host.as_ref())
         .filter(|record| fits(record.status.word(), "status") && fits(record.kind.word(), "migration_type"))
-        .filter(|record| fits(record.source.as_str(), "source_compute"));
+        .filter(|record| fits(record.source.as_str(), "source_compute"))
+        .filter(|record| since.is_none_or(|since| record.updated.is_some_and(|at| at >= since)));
     // Before 2.59 the list had no pages.
     let (shown, next) = if ask.version >= (2, 59) {
         one_page(ask, "os-migrations", records, |record| record.uuid.to_string())?

@@ -153,7 +153,7 @@ impl Watch {
 impl Observer for Watch {
     fn event(&mut self, state: &RunState, event: &Event) {
         self.events.push(event.clone());
-        if let EventKind::HostRetried { host } = &event.kind {
+        if let EventKind::HostRetried { host, .. } = &event.kind {
             *self.retried.entry(host.clone()).or_default() += 1;
         }
         if self.events.len() > EVENTS {
