@@ -26,6 +26,7 @@ pub mod model;
 pub mod notify;
 pub mod outside;
 pub mod plan;
+pub mod preflight;
 pub mod rehearsal;
 pub mod remedy;
 pub mod report;

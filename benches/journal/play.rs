@@ -53,6 +53,7 @@ pub fn into(path: &Path, hosts: usize) -> RunId {
             inquiry: &remedy.inquiry(),
             parallel: 8,
             rack_keys: &["rack".to_owned()],
+            own: &inventory::OwnPlaces::default(),
             taken_at: region.clock().now(),
         };
         let snapshot = inventory::take(&order, &|_| {}).await.unwrap();

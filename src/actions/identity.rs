@@ -39,6 +39,9 @@ impl Identify {
         }
         same_machine(cx).await?;
         let found = facts(cx).await?;
+        if cx.host.drain_only {
+            return Ok(StepOutput::Done { note: "the planned machine, in nobody's hands".to_owned() });
+        }
         let remedy = &cx.rollout.remedy;
         match assess(&found, remedy).verdict {
             VerdictKind::Mitigated => Ok(StepOutput::AlreadySo { note: "mitigated by evidence already".to_owned() }),

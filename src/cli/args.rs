@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    assess, completions, control, demo, diff, instances, inventory, journal, lab, man, marks, plan, rehearse, report,
-    run, schema, show, status, view,
+    assess, completions, control, demo, diff, drain, instances, inventory, journal, lab, man, marks, plan, preflight,
+    rehearse, report, run, schema, show, status, view,
 };
 
 /// Rolling remediation for OpenStack compute fleets: planned, proven, resumable
@@ -107,6 +107,8 @@ pub enum LogFormat {
 pub enum Command {
     /// The main job from nothing, on a simulated region: inventory, assess, plan, dry run, run, report
     Demo(demo::DemoArgs),
+    /// What stands in the way of a campaign, before anything is planned: rights, ssh, sudo, repositories, other roles
+    Preflight(preflight::PreflightArgs),
     /// Take a snapshot of the region: what Nova, Placement and the hosts say
     Inventory(inventory::InventoryArgs),
     /// Plan a rollout: hosts in order, moves, limits, and a certificate of what was proven about it
@@ -127,6 +129,8 @@ pub enum Command {
     Resume(run::ResumeArgs),
     /// Give back what a run holds: untouched hosts as they were, half-done ones stay quarantined
     Abandon(run::AbandonArgs),
+    /// Empty one host and keep it out of service; with `--release` give it back
+    Drain(drain::DrainArgs),
     /// List hosts that carry the mark of a run; with `--release` give back those whose run is gone
     Marks(marks::MarksArgs),
     /// Show where a run stands, what each host does and what waits

@@ -9,8 +9,8 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::session::Session;
 use super::{
-    assess, completions, control, demo, diff, instances, inventory, journal, lab, log, man, marks, output, plan,
-    rehearse, report, run, schema, show, status, view,
+    assess, completions, control, demo, diff, drain, instances, inventory, journal, lab, log, man, marks, output, plan,
+    preflight, rehearse, report, run, schema, show, status, view,
 };
 use crate::journal::Request;
 
@@ -38,6 +38,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: &Command, session: &Session) -> Result<Exit, CommandError> {
     match command {
         Command::Demo(args) => demo::run(args, session),
+        Command::Preflight(args) => preflight::run(args, session),
         Command::Inventory(args) => inventory::run(args, session),
         Command::Plan(args) => plan::run(args, session),
         Command::Assess(args) => assess::run(args, session),
@@ -48,6 +49,7 @@ fn dispatch(command: &Command, session: &Session) -> Result<Exit, CommandError> 
         Command::Run(args) => run::begin(args, session),
         Command::Resume(args) => run::resume(args, session),
         Command::Abandon(args) => run::abandon(args, session),
+        Command::Drain(args) => drain::run(args, session),
         Command::Marks(args) => marks::run(args, session),
         Command::Status(args) => status::run(args, session),
         Command::View(args) => view::run(args, session),

@@ -1,5 +1,7 @@
 //! Where a region comes from: a file, or the cloud and its hosts.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use jiff::Timestamp;
 
@@ -8,11 +10,12 @@ use super::exit::Exit;
 use super::output::Source;
 use super::session::Session;
 use super::suggest::closest;
+use super::ui::Look;
 use super::{files, ports, store};
 use crate::cloud::Cloud;
-use crate::config::Configuration;
+use crate::config::{Configuration, StateUrl};
 use crate::host::{HostShell, Inquiry};
-use crate::inventory::{self, Order, Progress};
+use crate::inventory::{self, Order, OwnPlaces, Progress};
 use crate::model::{HostName, Region};
 use crate::plan::Rollout;
 use crate::remedy::Remedy;
@@ -40,8 +43,37 @@ pub fn obtain(args: &RegionArgs, remedy: &Remedy, session: &Session) -> Result<R
 pub async fn take(session: &Session, inquiry: &Inquiry, with_hosts: bool) -> Result<Region, CommandError> {
     let configuration = session.configuration()?;
     let cloud = ports::cloud(session, &configuration).await?;
-    let shell = if with_hosts { Some(ports::shell(session, &configuration)?) } else { None };
-    snapshot(cloud.as_ref(), shell.as_deref(), inquiry, &configuration, Timestamp::now()).await
+    take_from(cloud.as_ref(), session, &configuration, inquiry, with_hosts).await
+}
+
+/// As [`take`], from a cloud that is open, with a bar where somebody watches.
+pub async fn take_from(
+    cloud: &dyn Cloud,
+    session: &Session,
+    configuration: &Configuration,
+    inquiry: &Inquiry,
+    with_hosts: bool,
+) -> Result<Region, CommandError> {
+    let shell = if with_hosts { Some(ports::shell(session, configuration)?) } else { None };
+    let own = own_places(session).await;
+    let (parallel, rack_keys) = (configuration.ssh.parallel, configuration.rack_keys.as_slice());
+    let taken_at = Timestamp::now();
+    let order = Order { cloud, shell: shell.as_deref(), inquiry, parallel, rack_keys, taken_at, own: &own };
+    let look = Look::new(session);
+    Ok(inventory::take(&order, &|progress| look.tell(progress)).await?)
+}
+
+/// This machine, and the addresses of the database that keeps the journal: either may be among the hosts.
+async fn own_places(session: &Session) -> OwnPlaces {
+    let journal = match session.journal() {
+        Ok(StateUrl::Postgres(url)) => match tokio::net::lookup_host(url.endpoint()).await {
+            Ok(found) => found.map(|address| address.ip()).collect(),
+            // A name that cannot be resolved here fails where the journal is opened, with its own words.
+            Err(_) => BTreeSet::new(),
+        },
+        Ok(StateUrl::Sqlite(_)) | Err(_) => BTreeSet::new(),
+    };
+    OwnPlaces { runner: session.machine_id(), journal }
 }
 
 /// Takes a snapshot through ports that are open.
@@ -53,7 +85,8 @@ pub async fn snapshot(
     taken_at: Timestamp,
 ) -> Result<Region, CommandError> {
     let (parallel, rack_keys) = (configuration.ssh.parallel, configuration.rack_keys.as_slice());
-    let order = Order { cloud, shell, inquiry, parallel, rack_keys, taken_at };
+    let own = OwnPlaces::default();
+    let order = Order { cloud, shell, inquiry, parallel, rack_keys, taken_at, own: &own };
     let told = |progress: Progress| match progress {
         Progress::Listed(list, number) => tracing::info!("{list:?}: {number}"),
         Progress::Allocations(done, of) => tracing::debug!("allocations of {done} of {of} providers"),

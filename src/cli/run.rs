@@ -260,7 +260,7 @@ pub(super) fn refuse_unfit(rollout: &Rollout, source: &Source) -> Result<(), Com
     }
 }
 
-async fn open_ports(session: &Session, configuration: &Configuration) -> Result<Ports, CommandError> {
+pub(super) async fn open_ports(session: &Session, configuration: &Configuration) -> Result<Ports, CommandError> {
     let shell = ports::shell(session, configuration)?;
     Ok(Ports {
         cloud: ports::cloud(session, configuration).await?,

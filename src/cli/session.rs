@@ -158,6 +158,12 @@ impl Session {
             .unwrap_or_else(|| "localhost".to_owned())
     }
 
+    /// This machine's id, where it has one.
+    pub fn machine_id(&self) -> Option<String> {
+        let id = std::fs::read_to_string("/etc/machine-id").ok()?.trim().to_owned();
+        (!id.is_empty()).then_some(id)
+    }
+
     /// Who asks: `user@machine`.
     pub fn user(&self) -> String {
         let user =

@@ -14,9 +14,9 @@ use async_trait::async_trait;
 pub use error::{CloudError, CloudErrorKind};
 pub use shared::Shared;
 pub use types::{
-    Accepted, Aggregate, Allocation, ComputeService, Followed, Hypervisor, InstanceAction, InstanceActionEvent,
-    Migration, MigrationKind, MigrationProgress, MigrationStatus, MigrationsQuery, NewServer, PowerState, Provider,
-    Server, ServerGroup, ServersQuery,
+    Accepted, Aggregate, Allocation, ComputeService, Followed, HaHost, Hypervisor, InstanceAction, InstanceActionEvent,
+    Migration, MigrationKind, MigrationProgress, MigrationStatus, MigrationsQuery, NewServer, Offer, PowerState,
+    Provider, Server, ServerGroup, ServersQuery, Standing,
 };
 
 use crate::model::{HostName, InstanceId, InstanceStatus, RequestId, ServiceId};
@@ -24,13 +24,24 @@ use crate::model::{HostName, InstanceId, InstanceStatus, RequestId, ServiceId};
 /// Result of a call to the cloud.
 pub type CloudResult<T> = Result<T, CloudError>;
 
-/// Both services of one region.
+/// Both services of one region, and what the cloud says of us.
+#[async_trait]
 pub trait Cloud: Compute + Placement {
     /// The region's name in the catalog.
     fn region(&self) -> &str;
 
     /// What was asked so far, for the cost line of a report.
     fn cost(&self) -> ApiCost;
+
+    /// What we may do here, and what the services offer; empty where a cloud does not tell.
+    async fn standing(&self) -> CloudResult<Standing> {
+        Ok(Standing::default())
+    }
+
+    /// Hosts that Masakari watches; `None` where there is no Masakari.
+    async fn ha_hosts(&self) -> CloudResult<Option<Vec<HaHost>>> {
+        Ok(None)
+    }
 }
 
 /// Requests sent since the session began.

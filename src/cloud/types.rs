@@ -330,3 +330,34 @@ pub struct Allocation {
     /// How much.
     pub resources: Resources,
 }
+
+/// What the cloud says of whoever is logged in, and of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Roles of the token, by name.
+    pub roles: Vec<String>,
+    /// What each service offers.
+    pub offers: Vec<Offer>,
+}
+
+/// The newest microversion of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// `nova`, `placement`.
+    pub service: String,
+    /// For example `2.96`.
+    pub newest: String,
+}
+
+/// A host that Masakari watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HaHost {
+    /// Its name.
+    pub host: HostName,
+    /// Its failover segment.
+    pub segment: String,
+    /// Kept for instances of a host that dies.
+    pub reserved: bool,
+    /// Left alone for now.
+    pub on_maintenance: bool,
+}

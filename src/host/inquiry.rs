@@ -14,6 +14,9 @@ pub struct Inquiry {
     pub kernel_files: BTreeSet<KernelFile>,
     /// Features of guests' processors to look for, in libvirt's words; with none, guests are not looked at.
     pub guest_flags: BTreeSet<String>,
+    /// Whether the package manager is to ask its repositories, which takes longer than all the rest.
+    #[serde(default)]
+    pub repositories: bool,
 }
 
 impl Inquiry {
@@ -22,6 +25,7 @@ impl Inquiry {
         self.packages.extend(other.packages);
         self.kernel_files.extend(other.kernel_files);
         self.guest_flags.extend(other.guest_flags);
+        self.repositories |= other.repositories;
     }
 }
 

@@ -120,6 +120,6 @@ impl Doubt {
                 format!("Placement holds an allocation on {host}, but {elsewhere}")
             }
         };
-        Gap { kind: GapKind::Allocation, at: consumer, detail }
+        Gap { kind: GapKind::Allocation, at: consumer, detail, cause: None }
     }
 }

@@ -31,6 +31,7 @@ pub(super) fn region(name: &str, taken_at: Timestamp, rack_keys: &[String], seen
         kind: GapKind::Cell,
         at: instance.id.to_string(),
         detail: "the cell of this instance does not answer: its host and state are unknown".to_owned(),
+        cause: None,
     }));
 
     let region = Region {
@@ -116,7 +117,7 @@ fn host(service: &ComputeService, around: &Around<'_>, gaps: &mut Vec<Gap>) -> H
 }
 
 fn gap(kind: GapKind, host: &HostName, detail: &str) -> Gap {
-    Gap { kind, at: host.to_string(), detail: detail.to_owned() }
+    Gap { kind, at: host.to_string(), detail: detail.to_owned(), cause: None }
 }
 
 fn instance(server: &Server, seen: &Seen, groups: &BTreeMap<InstanceId, &GroupId>) -> Instance {

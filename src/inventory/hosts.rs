@@ -2,9 +2,9 @@
 
 use futures_util::{StreamExt as _, stream};
 
-use super::Progress;
-use crate::host::{HostResult, HostShell, Inquiry, RawFacts, facts};
-use crate::model::{Gap, GapKind, Host, HostName};
+use super::{OwnPlaces, Progress};
+use crate::host::{HostErrorKind, HostResult, HostShell, Inquiry, RawFacts, facts};
+use crate::model::{Gap, GapCause, GapKind, Host, HostFacts, HostIdentity, HostName, Role};
 
 /// Asks every host, some at a time; answers are in the order of `hosts`.
 pub(super) async fn look(
@@ -27,11 +27,15 @@ pub(super) async fn look(
 /// Enters what a host said, and tells what it did not say.
 ///
 /// Facts of a machine that is not the host are dropped: an address that leads elsewhere must not decide anything.
-pub(super) fn enter(host: &mut Host, look: HostResult<RawFacts>) -> Option<Gap> {
-    let gap = |kind, detail: String| Some(Gap { kind, at: host.host.to_string(), detail });
+pub(super) fn enter(host: &mut Host, look: HostResult<RawFacts>, own: &OwnPlaces) -> Option<Gap> {
+    let gap = |kind, detail: String| Some(Gap { kind, at: host.host.to_string(), detail, cause: None });
     let raw = match look {
         Ok(raw) => raw,
-        Err(error) => return gap(GapKind::HostFacts, format!("{}: {}", error.operation, error.message)),
+        Err(error) => {
+            let detail = format!("{}: {}", error.operation, error.message);
+            let told = gap(GapKind::HostFacts, detail);
+            return told.map(|gap| Gap { cause: Some(cause(error.kind)), ..gap });
+        }
     };
     let identity = facts::identity(&raw);
     if let Some(other) = identity.nova_host.as_deref().filter(|name| *name != host.host.as_str()) {
@@ -43,11 +47,40 @@ pub(super) fn enter(host: &mut Host, look: HostResult<RawFacts>) -> Option<Gap> 
         gap(GapKind::HostIdentity, "its machine-id or Nova's name for it could not be read".to_owned())
     };
     host.facts = facts::parse(&raw);
+    enter_own(&mut host.facts, &identity, own);
     host.identity = identity;
     gap
 }
 
+/// What of our own is on the host.
+fn enter_own(facts: &mut HostFacts, identity: &HostIdentity, own: &OwnPlaces) {
+    let mut add = |role, sign: String| facts.roles.get_or_insert_default().entry(role).or_default().push(sign);
+    let is_runner = own.runner.is_some() && identity.machine_id == own.runner;
+    if is_runner {
+        add(Role::Runner, "this machine's machine-id".to_owned());
+    }
+    let here = facts.addresses.iter().find(|address| own.journal.contains(address)).copied();
+    // The loopback of the runner is the runner's own machine.
+    let local = own.journal.iter().find(|address| is_runner && address.is_loopback()).copied();
+    if let Some(address) = here.or(local) {
+        facts.roles.get_or_insert_default().entry(Role::StateDatabase).or_default().push(format!("address {address}"));
+    }
+}
+
+fn cause(kind: HostErrorKind) -> GapCause {
+    match kind {
+        HostErrorKind::Unreachable => GapCause::Unreachable,
+        HostErrorKind::AccessDenied => GapCause::AccessDenied,
+        HostErrorKind::HostKey => GapCause::HostKey,
+        HostErrorKind::TimedOut => GapCause::TimedOut,
+        HostErrorKind::BecomeDenied => GapCause::BecomeDenied,
+        HostErrorKind::WrongMachine | HostErrorKind::NotQuiet | HostErrorKind::Failed | HostErrorKind::Protocol => {
+            GapCause::Other
+        }
+    }
+}
+
 /// The hosts were left out on purpose.
 pub(super) fn not_asked(region: &str) -> Gap {
-    Gap { kind: GapKind::HostFacts, at: region.to_owned(), detail: "the hosts were not asked".to_owned() }
+    Gap { kind: GapKind::HostFacts, at: region.to_owned(), detail: "the hosts were not asked".to_owned(), cause: None }
 }

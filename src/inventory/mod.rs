@@ -10,6 +10,9 @@ mod histories;
 mod hosts;
 mod seen;
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 pub use histories::remember;
 use jiff::Timestamp;
 
@@ -31,6 +34,17 @@ pub struct Order<'a> {
     pub rack_keys: &'a [String],
     /// The time of the snapshot.
     pub taken_at: Timestamp,
+    /// What of our own may be on one of the hosts.
+    pub own: &'a OwnPlaces,
+}
+
+/// Where fleetmend itself is: a host that it is on must not go down under it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OwnPlaces {
+    /// machine-id of the machine that runs it.
+    pub runner: Option<String>,
+    /// Addresses of the database that keeps its journal.
+    pub journal: BTreeSet<IpAddr>,
 }
 
 /// How far it is; for bars.
@@ -78,7 +92,7 @@ pub async fn take(order: &Order<'_>, progress: &(dyn Fn(Progress) + Sync)) -> Cl
             let names: Vec<HostName> = region.hosts.iter().map(|host| host.host.clone()).collect();
             let looks = hosts::look(shell, &names, order.inquiry, order.parallel.max(1), progress).await;
             for (host, look) in region.hosts.iter_mut().zip(looks) {
-                region.gaps.extend(hosts::enter(host, look));
+                region.gaps.extend(hosts::enter(host, look, order.own));
             }
         }
         None => region.gaps.push(hosts::not_asked(&region.region)),

@@ -17,22 +17,35 @@ use crate::host::{
     Section, facts::section,
 };
 use crate::model::{
-    Domain, Gap, GapKind, Group, GroupId, GroupPolicy, GroupRules, HostIdentity, InstanceId, InstanceStatus, ProjectId,
-    Resources, Service, ServiceId, ServiceState, ServiceStatus, UnitName,
+    Domain, Gap, GapCause, GapKind, Group, GroupId, GroupPolicy, GroupRules, HostIdentity, InstanceId, InstanceStatus,
+    ProjectId, Resources, Service, ServiceId, ServiceState, ServiceStatus, UnitName,
 };
 use crate::sim::{Scenario, SimCloud, SimRegion, SimShell};
 
 fn silent(_: Progress) {}
 
 /// Nothing beside what every host tells.
-static NOTHING: Inquiry =
-    Inquiry { packages: BTreeSet::new(), kernel_files: BTreeSet::new(), guest_flags: BTreeSet::new() };
+static NOWHERE: OwnPlaces = OwnPlaces { runner: None, journal: BTreeSet::new() };
+static NOTHING: Inquiry = Inquiry {
+    packages: BTreeSet::new(),
+    kernel_files: BTreeSet::new(),
+    guest_flags: BTreeSet::new(),
+    repositories: false,
+};
 
 /// The configuration's default.
 static RACKS: LazyLock<[String; 1]> = LazyLock::new(|| ["rack".to_owned()]);
 
 fn order<'a>(cloud: &'a dyn Cloud, shell: Option<&'a dyn HostShell>) -> Order<'a> {
-    Order { cloud, shell, inquiry: &NOTHING, parallel: 3, rack_keys: &*RACKS, taken_at: Timestamp::UNIX_EPOCH }
+    Order {
+        cloud,
+        shell,
+        inquiry: &NOTHING,
+        parallel: 3,
+        rack_keys: &*RACKS,
+        taken_at: Timestamp::UNIX_EPOCH,
+        own: &NOWHERE,
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -287,8 +300,9 @@ async fn a_host_that_is_silent_nameless_or_another_machine_is_a_gap_and_brings_n
         let mut said = Said::two_hosts();
         said.services.truncate(1);
         let nameless = answer == Machine::Nameless;
+        let cause = (answer == Machine::Silent).then_some(GapCause::Unreachable);
         let region = take(&order(&said, Some(&answer)), &silent).await.unwrap();
-        assert_eq!(region.gaps, [Gap { kind, at: "c1".to_owned(), detail: detail.to_owned() }]);
+        assert_eq!(region.gaps, [Gap { kind, at: "c1".to_owned(), detail: detail.to_owned(), cause }]);
         assert_eq!(region.hosts[0].facts.kernel.is_some(), nameless, "facts only of a machine that is not another");
     }
 }

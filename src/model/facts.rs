@@ -1,12 +1,13 @@
 //! Facts of a host, as `host::facts` parsed them. Absent means not seen.
 
+use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Fingerprint, GuestCpu, InstanceId, NumaCell};
+use super::{Fingerprint, GuestCpu, InstanceId, NumaCell, Role};
 
 /// What was read on a host in one round trip.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -72,6 +73,25 @@ pub struct HostFacts {
     /// nova.conf as oslo.config resolves it, by section and option; only the options that remedies ask about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nova_conf: Option<BTreeMap<String, BTreeMap<String, Vec<String>>>>,
+    /// What runs on the host beside nova-compute, with the signs of it; `None` when that could not be seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roles: Option<BTreeMap<Role, Vec<String>>>,
+    /// Running containers of Nova and libvirt by name, with their images: what packages say of the host is then not
+    /// what guests get.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub containers: BTreeMap<String, String>,
+    /// Free space in KiB where packages go, by path.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub free_kib: BTreeMap<String, u64>,
+    /// Whose rights commands have on the host: 0 is root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<u32>,
+    /// Its addresses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<IpAddr>,
+    /// Repositories of the package manager; only when they were asked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repositories: Option<Vec<Repository>>,
     /// State of the nova-compute unit as systemd says it, for example `active`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compute_unit: Option<String>,
@@ -247,6 +267,17 @@ pub struct PendingReboot {
     /// What for: names of packages, where it tells.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub because: Vec<String>,
+}
+
+/// A repository of the package manager.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Repository {
+    /// Its name.
+    pub name: String,
+    /// Why it does not answer, in the host's words; absent when it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// What `virsh domcapabilities` says of CPU models.

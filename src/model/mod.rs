@@ -16,6 +16,7 @@ mod pace;
 mod policy;
 mod region;
 mod resources;
+mod role;
 mod shared;
 mod status;
 mod token;
@@ -26,6 +27,7 @@ pub use aggregate::{Aggregate, Flavor, extra_spec_matches};
 pub use extra::{AnsibleWork, CommandWork, ExtraStep, ExtraWork, Moment, OnFailure};
 pub use facts::{
     Cpu, Domain, DomainCapabilities, DomainState, HostFacts, OsRelease, Package, PackageManager, PendingReboot,
+    Repository,
 };
 pub use fingerprint::{Fingerprint, FingerprintRules};
 pub use history::{GuestCpu, InstanceHistory, PastAction, PastMove};
@@ -44,10 +46,11 @@ pub use policy::{
     PolicyKind, Prefer, ProbeInstance,
 };
 pub use region::{
-    Gap, GapKind, Group, GroupPolicy, GroupRules, Host, HostIdentity, Instance, Region, RegionKind, Service,
+    Gap, GapCause, GapKind, Group, GroupPolicy, GroupRules, Host, HostIdentity, Instance, Region, RegionKind, Service,
     ServiceState, ServiceStatus,
 };
 pub use resources::Resources;
+pub use role::{Role, RoleHandling, RoleRules};
 pub use status::InstanceStatus;
 pub use token::FencingToken;
 pub use units::{Percent, Rate, Span};

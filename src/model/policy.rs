@@ -17,7 +17,7 @@ pub use probe::ProbeInstance;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Estimate, ExtraStep, FingerprintRules, Hook, Patience, Percent, Span, Window};
+use super::{Estimate, ExtraStep, FingerprintRules, Hook, Patience, Percent, RoleRules, Span, Window};
 
 /// The file kind of a policy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +42,10 @@ pub struct Policy {
     /// Hosts that are treated differently from others.
     #[serde(skip_serializing_if = "HostRules::is_empty")]
     pub hosts: HostRules,
+    /// What becomes of hosts on which something else runs, such as `ceph-osd: one-at-a-time`; a role that is not named
+    /// is skipped.
+    #[serde(skip_serializing_if = "RoleRules::is_empty")]
+    pub roles: RoleRules,
     /// What goes first behind the canary hosts, in this order; other hosts come last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub priority: Vec<Place>,
@@ -94,6 +98,7 @@ impl Default for Policy {
             kind: PolicyKind::Policy,
             limits: Limits::default(),
             hosts: HostRules::default(),
+            roles: RoleRules::default(),
             priority: Vec::new(),
             objective: Objective::default(),
             headroom: Headroom::default(),

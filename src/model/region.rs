@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Aggregate, Flavor, GroupId, HostFacts, HostName, InstanceHistory, InstanceId, InstanceStatus, ProjectId, Resources,
-    ServiceId, ZoneName,
+    Role, RoleHandling, RoleRules, ServiceId, ZoneName,
 };
 
 /// The file kind of a region snapshot.
@@ -88,6 +88,21 @@ pub struct Host {
     /// What was read on the host itself.
     #[serde(default)]
     pub facts: HostFacts,
+}
+
+impl Host {
+    /// Whether its instances run on KVM or QEMU, as far as Nova tells: others have no domains to look at, and their
+    /// compute service speaks for machines that it does not run on. `fake` is the driver of Nova's own tests.
+    pub fn is_ours(&self) -> bool {
+        let kind = self.hypervisor.as_deref().map(str::to_ascii_lowercase);
+        kind.is_none_or(|kind| kind.contains("qemu") || kind.contains("kvm") || kind == "fake")
+    }
+
+    /// Roles on it that the policy lets go one at a time.
+    pub fn roles_one_at_a_time<'a>(&'a self, rules: &'a RoleRules) -> impl Iterator<Item = Role> + 'a {
+        let roles = self.facts.roles.iter().flatten().map(|(role, _)| *role);
+        roles.filter(|role| rules.of(*role) == RoleHandling::OneAtATime)
+    }
 }
 
 /// Which machine a host is: checked inside every command that changes it.
@@ -247,6 +262,27 @@ pub struct Gap {
     pub at: String,
     /// Why it could not be seen.
     pub detail: String,
+    /// What kind of failure it was, for a host that did not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<GapCause>,
+}
+
+/// Why a host did not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GapCause {
+    /// No connection, or it broke.
+    Unreachable,
+    /// The login was refused.
+    AccessDenied,
+    /// The host key is unknown or changed.
+    HostKey,
+    /// It took longer than its limit.
+    TimedOut,
+    /// sudo was refused.
+    BecomeDenied,
+    /// Anything else.
+    Other,
 }
 
 /// Kinds of gaps.

@@ -181,6 +181,8 @@ fn in_turn(wanted: Vec<(&Entry, &Instance)>, input: &ColdBootInput<'_>) -> Vec<P
                 host: subject(entry.instance),
                 zone: host.zone.clone(),
                 rack: None,
+                roles: Vec::new(),
+                drain_only: false,
                 order: u32::try_from(place + 1).unwrap_or(u32::MAX),
                 canary: false,
                 start_s,

@@ -121,6 +121,8 @@ fn left_vulnerable(rollout: &Rollout) -> Vec<Note> {
             SkipReason::CannotMitigate => "a reboot cannot mitigate them",
             SkipReason::NoConsent => "their owners have not consented",
             SkipReason::Limits => "the limits never let them go",
+            SkipReason::Role => "something else runs on them (the policy's `roles`)",
+            SkipReason::Hypervisor => "they run no KVM or QEMU",
         };
         let stay = if hosts.len() == 1 { "stays" } else { "stay" };
         note(Severity::Warning, &rollout.region, format!("{} {stay} vulnerable: {why}", count(hosts.len(), "host")))

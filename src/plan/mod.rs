@@ -8,6 +8,7 @@ mod choose;
 mod cold_boots;
 mod diff;
 mod digest;
+mod drain;
 #[cfg(test)]
 mod fixture;
 mod fleet;
@@ -44,6 +45,7 @@ pub use check::check;
 pub use cold_boots::{ColdBootInput, PlannedColdBoot, plan_cold_boots};
 pub use diff::{Diff, Difference, DifferenceKind, Weight, diff, diff_region};
 pub use digest::{digest, digest_of, verify_digest};
+pub use drain::{DrainInput, plan_drain};
 pub use headroom::most_out;
 pub use input::{
     Attempt, Experience, InPlace, Means, NoRoom, PlanError, PlanInput, PlanReport, Relocation, Scope, Shortfall,

@@ -175,6 +175,8 @@ fn planned_host(input: &PlanInput<'_>, fleet: &Fleet<'_>, order: u32, planned: &
         host: name.clone(),
         zone: host.zone.clone(),
         rack: host.rack.clone(),
+        roles: host.roles_one_at_a_time(&input.policy.roles).collect(),
+        drain_only: false,
         order,
         canary: planned.canary,
         start_s: seconds(planned.start),

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::fleet::{Fleet, Pool};
 use super::headroom::most_out;
-use crate::model::{Host, Policy, Region};
+use crate::model::{Host, Policy, Region, Role};
 
-/// Adds a pool for the region, each zone, each rack and each aggregate that the limits speak of.
+/// Adds a pool for the region, each zone, each rack, each aggregate and each role that the limits speak of.
 pub(super) fn add(fleet: &mut Fleet<'_>, region: &Region, policy: &Policy) {
     let limits = &policy.limits;
     let kept_free = most_out(region, &policy.headroom);
@@ -26,6 +26,13 @@ pub(super) fn add(fleet: &mut Fleet<'_>, region: &Region, policy: &Policy) {
     if let Some(limit) = limits.hosts_per_rack {
         for members in by(&hosts, |host| host.rack.clone()).into_values() {
             add_pool(fleet, limit.of(members.len()), members.iter().map(|(number, _)| *number));
+        }
+    }
+    for role in Role::ALL {
+        let of_role = hosts.iter().filter(|(_, host)| host.roles_one_at_a_time(&policy.roles).any(|own| own == role));
+        let members: Vec<u32> = of_role.map(|(number, _)| *number).collect();
+        if !members.is_empty() {
+            add_pool(fleet, 1, members.into_iter());
         }
     }
     for members in by_each(&hosts, |host| &host.aggregates).into_values() {

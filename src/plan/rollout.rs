@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::cold_boots::PlannedColdBoot;
 use crate::model::{
     Digest, ExtraStep, GroupId, HostIdentity, HostName, InstanceHandling, InstanceId, Policy, ProjectId, Resources,
-    RolloutId, Service, Span, ZoneName,
+    Role, RolloutId, Service, Span, ZoneName,
 };
 use crate::remedy::{Remedy, Verdict};
 use crate::workflow::Added;
@@ -132,6 +132,12 @@ pub struct PlannedHost {
     /// Its rack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rack: Option<String>,
+    /// What runs on it beside nova-compute whose hosts go one at a time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<Role>,
+    /// Whether it is only emptied and kept out of service, until somebody gives it back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drain_only: bool,
     /// Place in the order, from 1.
     pub order: u32,
     /// Whether it is a canary.
@@ -286,6 +292,10 @@ pub enum SkipReason {
     Limits,
     /// Of an instance: its owner has not consented.
     NoConsent,
+    /// Something else runs on it, and the policy does not let it go out of service for that.
+    Role,
+    /// Its instances run on something else than KVM or QEMU.
+    Hypervisor,
 }
 
 impl SkipReason {
@@ -302,7 +312,9 @@ impl SkipReason {
             | Self::Identity
             | Self::CannotMitigate
             | Self::Limits
-            | Self::NoConsent => true,
+            | Self::NoConsent
+            | Self::Role
+            | Self::Hypervisor => true,
         }
     }
 }

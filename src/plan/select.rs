@@ -7,7 +7,7 @@ use super::input::{PlanError, PlanInput, Scope, Unknown, UnprovenIdentity};
 use super::movability::{Affinity, Movability, movability};
 use super::parts::in_parts;
 use super::rollout::{PlannedStay, SkipReason, SkippedHost};
-use crate::model::{Host, HostName, Mark, Policy, Region, ServiceState, ServiceStatus};
+use crate::model::{Host, HostName, Mark, Policy, Region, RoleHandling, ServiceState, ServiceStatus};
 use crate::remedy::{Outcome, Verdict, VerdictKind, prospect};
 
 /// What selection found.
@@ -141,6 +141,7 @@ fn is_meant(host: &Host, scope: &Scope) -> bool {
 
 fn is_target(host: &Host, verdict: Option<&Verdict>, scope: &Scope) -> bool {
     host.service.is_in_service()
+        && host.is_ours()
         && !scope.exclude.contains(&host.host)
         && verdict.is_some_and(|verdict| match verdict.verdict {
             VerdictKind::Mitigated | VerdictKind::NotAffected => true,
@@ -158,9 +159,14 @@ fn is_bystander(host: &Host, reason: SkipReason, scope: &Scope) -> bool {
             | SkipReason::Identity
             | SkipReason::CannotMitigate
             | SkipReason::Limits
-            | SkipReason::NoConsent => true,
+            | SkipReason::NoConsent
+            | SkipReason::Role => true,
             SkipReason::Excluded => !scope.exclude.contains(&host.host),
-            SkipReason::Mitigated | SkipReason::NotAffected | SkipReason::Disabled | SkipReason::Down => false,
+            SkipReason::Mitigated
+            | SkipReason::NotAffected
+            | SkipReason::Disabled
+            | SkipReason::Down
+            | SkipReason::Hypervisor => false,
         }
 }
 
@@ -171,6 +177,13 @@ fn reason_to_skip(host: &Host, verdict: Option<&Verdict>, input: &PlanInput<'_>)
     }
     if rules.exclude.contains(&host.host) {
         return Some((SkipReason::Excluded, "off limits by the policy (hosts.exclude)".to_owned()));
+    }
+    if !host.is_ours() {
+        let kind = host.hypervisor.as_deref().unwrap_or_default();
+        return Some((
+            SkipReason::Hypervisor,
+            format!("its hypervisor is {kind}: only KVM and QEMU hosts are remedied"),
+        ));
     }
     match verdict.map(|verdict| verdict.verdict) {
         Some(VerdictKind::Mitigated) => {
@@ -190,9 +203,24 @@ fn reason_to_skip(host: &Host, verdict: Option<&Verdict>, input: &PlanInput<'_>)
         }
         Some(VerdictKind::Vulnerable | VerdictKind::Unknown) | None => {}
     }
-    service_reason(host).or_else(|| {
+    service_reason(host).or_else(|| role_reason(host, input.policy)).or_else(|| {
         (scope.unproven_identity == UnprovenIdentity::Skip && !host.identity.is_known())
             .then(|| (SkipReason::Identity, "its machine id and Nova host name were not seen".to_owned()))
+    })
+}
+
+/// Something else runs on it that the policy does not let go.
+fn role_reason(host: &Host, policy: &Policy) -> Option<(SkipReason, String)> {
+    let roles = host.facts.roles.iter().flatten().filter(|(role, _)| policy.roles.of(**role) == RoleHandling::Skip);
+    let told: Vec<String> = roles
+        .map(|(role, signs)| match signs.first() {
+            Some(sign) => format!("{role} ({sign})"),
+            None => role.to_string(),
+        })
+        .collect();
+    (!told.is_empty()).then(|| {
+        let detail = format!("runs {}: the policy's `roles` says what becomes of such hosts", told.join(", "));
+        (SkipReason::Role, detail)
     })
 }
 

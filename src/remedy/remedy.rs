@@ -251,6 +251,7 @@ impl Remedy {
             packages: required.chain(kernels).cloned().collect(),
             kernel_files: kernel_files.collect(),
             guest_flags: guest_flags.collect(),
+            ..Inquiry::default()
         }
     }
 

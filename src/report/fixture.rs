@@ -60,6 +60,8 @@ fn host(order: u32, moves: Vec<PlannedMove>) -> PlannedHost {
         host: HostName::new(name),
         zone: Some(ZoneName::new("az1")),
         rack: None,
+        roles: Vec::new(),
+        drain_only: false,
         order,
         canary: order == 1,
         start_s,

@@ -63,6 +63,8 @@ pub fn skip_words(reason: SkipReason) -> &'static str {
         SkipReason::CannotMitigate => "cannot mitigate",
         SkipReason::Limits => "limits",
         SkipReason::NoConsent => "no consent",
+        SkipReason::Role => "role",
+        SkipReason::Hypervisor => "hypervisor",
     }
 }
 

@@ -10,8 +10,8 @@ use super::step::Ports;
 use super::trail;
 use crate::cloud::{
     Accepted, Aggregate, Allocation, ApiCost, Cloud, CloudError, CloudErrorKind, CloudResult, Compute, ComputeService,
-    Followed, Hypervisor, InstanceAction, Migration, MigrationProgress, MigrationsQuery, NewServer, Placement,
-    Provider, Server, ServerGroup, ServersQuery,
+    Followed, HaHost, Hypervisor, InstanceAction, Migration, MigrationProgress, MigrationsQuery, NewServer, Placement,
+    Provider, Server, ServerGroup, ServersQuery, Standing,
 };
 use crate::host::{
     Boot, FenceOrder, HostError, HostErrorKind, HostResult, HostShell, Inquiry, JobOrder, JobStatus, PowerOrder,
@@ -66,6 +66,7 @@ impl GuardedCloud {
     }
 }
 
+#[async_trait]
 impl Cloud for GuardedCloud {
     fn region(&self) -> &str {
         self.inner.region()
@@ -73,6 +74,14 @@ impl Cloud for GuardedCloud {
 
     fn cost(&self) -> ApiCost {
         self.inner.cost()
+    }
+
+    async fn standing(&self) -> CloudResult<Standing> {
+        self.inner.standing().await
+    }
+
+    async fn ha_hosts(&self) -> CloudResult<Option<Vec<HaHost>>> {
+        self.inner.ha_hosts().await
     }
 }
 

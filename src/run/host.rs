@@ -208,6 +208,12 @@ impl HostState {
         &self.memory
     }
 
+    /// Whether it is under way and each of its steps has succeeded: a host that is only drained stays so.
+    pub fn is_at_rest(&self) -> bool {
+        self.phase == HostPhase::Active
+            && self.steps.values().all(|state| matches!(state.status, StepStatus::Succeeded(_)))
+    }
+
     /// Whether a step of that kind has succeeded.
     pub fn has_done(&self, kind: StepKind) -> bool {
         self.steps.values().any(|state| state.step.kind == kind && matches!(state.status, StepStatus::Succeeded(_)))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::host::HostPhase;
 use super::state::RunState;
-use crate::model::{HostName, InstanceId, Limits, ZoneName};
+use crate::model::{HostName, InstanceId, Limits, Role, ZoneName};
 use crate::plan::PlannedHost;
 use crate::plan::placement::Busy;
 
@@ -18,6 +18,8 @@ pub(super) struct InUse {
     lost: BTreeMap<ZoneName, usize>,
     /// Hosts by aggregate that are out of service, quarantined ones included.
     aggregates: BTreeMap<String, usize>,
+    /// Hosts that are out of service, quarantined ones included, by role whose hosts go one at a time.
+    roles: BTreeMap<Role, usize>,
     migrations: usize,
     sources: BTreeMap<HostName, usize>,
     targets: BTreeMap<HostName, usize>,
@@ -38,6 +40,8 @@ pub enum Reached {
     Headroom(ZoneName, usize),
     /// Hosts that must stay in service in a host aggregate.
     KeepUpAggregate(String, usize),
+    /// Hosts with a role go one at a time.
+    Role(Role),
     /// Migrations in the region.
     Migrations(usize),
     /// Migrations away from a host.
@@ -71,6 +75,9 @@ impl std::fmt::Display for Reached {
             }
             Self::KeepUpAggregate(aggregate, limit) => {
                 write!(f, "{limit} hosts of aggregate {aggregate} must stay in service (limits.keep_up)")
+            }
+            Self::Role(role) => {
+                write!(f, "a host that runs {role} is out of service or has failed (roles: one-at-a-time)")
             }
             Self::Migrations(limit) => write!(f, "{limit} migrations are in flight (limits.migrations)"),
             Self::Source(host, limit) => {
@@ -110,6 +117,9 @@ impl InUse {
         }
         for aggregate in aggregates {
             change_of(&mut self.aggregates, aggregate, comes);
+        }
+        for role in &host.roles {
+            change_of(&mut self.roles, role, comes);
         }
     }
 
@@ -165,6 +175,9 @@ impl InUse {
             if up < count(&self.aggregates, aggregate) + 1 + keep {
                 return Err(Reached::KeepUpAggregate(aggregate.clone(), keep));
             }
+        }
+        if let Some(role) = host.roles.iter().find(|role| count(&self.roles, *role) > 0) {
+            return Err(Reached::Role(*role));
         }
         if let (Some(rack), Some(limit)) = (&host.rack, limits.hosts_per_rack) {
             let allowed = limit.of(state.rack_sizes.get(rack).copied().unwrap_or(1));

@@ -77,6 +77,16 @@ pub fn collect(world: &World, host: &SimHost, inquiry: &Inquiry) -> RawFacts {
         put(section::GUESTS, 0, guests(world, host, &inquiry.guest_flags));
     }
     put(&section::nova_conf(0, NOVA_CONF), 0, machine.nova_conf.clone());
+    put(section::UNITS, 0, "openstack-nova-compute.service\nlibvirtd.service\nsshd.service\n".to_owned());
+    put(section::PROCESSES, 0, String::new());
+    put(section::CONTAINERS, STATUS_NOT_THERE, String::new());
+    put(section::GATEWAY, STATUS_NOT_THERE, String::new());
+    put(section::FREE, 0, "/ 5000000 4096\n/boot 150000 4096\n".to_owned());
+    put(section::USER_ID, 0, "0\n".to_owned());
+    put(section::ADDRESSES, STATUS_NOT_THERE, String::new());
+    if inquiry.repositories {
+        put(section::REPOSITORIES, 0, "+ base\n+ updates\n".to_owned());
+    }
     let active = if host.compute.is_started() { "active" } else { "inactive" };
     put(section::COMPUTE_UNIT, 0, format!("LoadState=loaded\nActiveState={active}\n"));
     put(section::FINGERPRINT, 0, fingerprint(machine));

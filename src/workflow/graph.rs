@@ -222,10 +222,17 @@ impl ExtraStep {
 }
 
 /// The steps of a planned subject: a host's with its moves, or the one of an instance in the place of a host.
+/// Those of a host that is only drained end with the last look after its moves.
 pub fn steps_of(planned: &PlannedHost, moves: &[InstanceId], added: &Added<'_>) -> Vec<Step> {
     if planned.cold_boot.is_none() {
         let ways: Vec<InstanceId> = planned.ways().map(|way| way.instance).collect();
-        return host_steps(&planned.host, &ways, moves, added);
+        if !planned.drain_only {
+            return host_steps(&planned.host, &ways, moves, added);
+        }
+        let mut steps = host_steps(&planned.host, &ways, moves, &Added::default());
+        use StepKind::{Disable, Identify, Move, Resolve};
+        steps.retain(|step| matches!(step.kind, Identify | Disable | Resolve | Move));
+        return steps;
     }
     let id = StepId::of(&planned.host, StepKind::ColdBoot.name());
     vec![Step { id, kind: StepKind::ColdBoot, host: planned.host.clone(), instance: None, needs: Vec::new() }]
@@ -336,6 +343,18 @@ mod tests {
         assert_eq!(needs(&StepId::of_move(&host, id(8))), [StepId::of_move(&host, id(7))]);
         assert_eq!(needs(&StepId::of_move(&host, id(7))), [StepId::of(&host, "disable")]);
         assert_eq!(needs(&StepId::of_move(&host, id(1))), [StepId::of(&host, "resolve")]);
+    }
+
+    #[test]
+    fn a_host_that_is_only_drained_ends_with_the_look_after_its_moves() {
+        use StepKind::{Disable, Identify, Move, Resolve};
+        let planned = crate::report::fixture::rollout().hosts.remove(0);
+        let planned = PlannedHost { drain_only: true, ..planned };
+        let kinds = |moves: &[InstanceId]| -> Vec<StepKind> {
+            steps_of(&planned, moves, &Added::default()).into_iter().map(|step| step.kind).collect()
+        };
+        assert_eq!(kinds(&[]), [Identify, Disable, Resolve]);
+        assert_eq!(kinds(&[InstanceId::new(Uuid::from_u128(1))]), [Identify, Disable, Resolve, Move, Resolve]);
     }
 
     #[test]

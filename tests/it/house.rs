@@ -20,6 +20,7 @@ struct Rule {
 const PURE: &[&str] = &[
     "model/",
     "plan/",
+    "preflight/",
     "workflow/",
     "remedy/",
     "ledger/",

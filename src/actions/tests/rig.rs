@@ -43,6 +43,8 @@ fn rollout() -> Rollout {
         host: host(HOST),
         zone: None,
         rack: None,
+        roles: Vec::new(),
+        drain_only: false,
         order: 1,
         canary: false,
         start_s: 0.0,

@@ -6,12 +6,15 @@ mod active;
 mod bars;
 mod json;
 mod lines;
+mod look;
 pub mod screen;
 
 use crate::plan::Rollout;
 use crate::run::Observer;
 
 use super::session::Session;
+
+pub use look::Look;
 
 /// What kind of run is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

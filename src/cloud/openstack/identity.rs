@@ -23,6 +23,8 @@ pub(super) struct Token {
     pub(super) secret: Secret,
     /// The services that it opens.
     pub(super) catalog: Vec<CatalogEntry>,
+    /// Roles of the user in what the token is for, by name.
+    pub(super) roles: Vec<String>,
     /// When a new one is better got.
     renew_at: Option<Instant>,
 }
@@ -110,8 +112,16 @@ struct TokenAnswer {
 struct TokenBody {
     #[serde(default)]
     catalog: Vec<CatalogEntry>,
+    #[serde(default)]
+    roles: Vec<Named>,
     issued_at: Option<String>,
     expires_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    name: String,
 }
 
 /// Reads a token out of Keystone's answer; the error says what is missing.
@@ -122,8 +132,10 @@ pub(super) fn token(headers: &HeaderMap, body: &[u8]) -> Result<Token, String> {
         .ok_or("the answer has no X-Subject-Token")?;
     let answer: TokenAnswer =
         serde_json::from_slice(body).map_err(|error| format!("the answer is not a token: {error}"))?;
-    let TokenBody { catalog, issued_at, expires_at } = answer.token;
-    Ok(Token { secret: Secret::new(secret), catalog, renew_at: renewal(issued_at.as_deref(), expires_at.as_deref()) })
+    let TokenBody { catalog, roles, issued_at, expires_at } = answer.token;
+    let renew_at = renewal(issued_at.as_deref(), expires_at.as_deref());
+    let roles = roles.into_iter().map(|role| role.name).filter(|name| !name.is_empty()).collect();
+    Ok(Token { secret: Secret::new(secret), catalog, roles, renew_at })
 }
 
 /// When to renew: both times are on Keystone's clock, so that ours only measures how long it has been.

@@ -10,6 +10,7 @@ mod client;
 mod compute;
 mod failure;
 mod identity;
+mod masakari;
 mod placement;
 mod retry;
 mod service;
@@ -23,8 +24,10 @@ use service::Service;
 use session::Session;
 use version::Microversion;
 
-use super::{ApiCost, Cloud, CloudResult};
-use crate::config::clouds::CloudConfig;
+use async_trait::async_trait;
+
+use super::{ApiCost, Cloud, CloudResult, HaHost, Standing};
+use crate::config::clouds::{CloudConfig, Interface};
 
 /// Services have UUIDs and are disabled by them from here on (Pike, 2017).
 const NOVA_NEEDED: Microversion = Microversion(2, 53);
@@ -38,6 +41,8 @@ pub struct OpenStack {
     region: String,
     nova: Service,
     placement: Service,
+    /// Faces of services that are asked about once, best first: those of Nova.
+    interfaces: Vec<Interface>,
 }
 
 impl OpenStack {
@@ -55,10 +60,12 @@ impl OpenStack {
         let placement = Service::find(&session, service::PLACEMENT, &config.placement, Some(&region)).await?;
         nova.offers(NOVA_NEEDED)?;
         placement.offers(PLACEMENT_NEEDED)?;
-        Ok(Self { session, region, nova, placement })
+        let interfaces = config.compute.interfaces.clone();
+        Ok(Self { session, region, nova, placement, interfaces })
     }
 }
 
+#[async_trait]
 impl Cloud for OpenStack {
     fn region(&self) -> &str {
         &self.region
@@ -66,5 +73,14 @@ impl Cloud for OpenStack {
 
     fn cost(&self) -> ApiCost {
         self.session.cost()
+    }
+
+    async fn standing(&self) -> CloudResult<Standing> {
+        let roles = self.session.roles().await?;
+        Ok(Standing { roles, offers: vec![self.nova.offer(), self.placement.offer()] })
+    }
+
+    async fn ha_hosts(&self) -> CloudResult<Option<Vec<HaHost>>> {
+        masakari::hosts(self).await
     }
 }

@@ -8,7 +8,7 @@ use super::catalog;
 use super::retry::Repeat;
 use super::session::{Answer, Call, Session};
 use super::version::{Document, Microversion, Offered};
-use crate::cloud::{CloudError, CloudErrorKind, CloudResult};
+use crate::cloud::{CloudError, CloudErrorKind, CloudResult, Offer};
 use crate::config::clouds::ServiceChoice;
 
 /// A kind of service.
@@ -65,6 +65,11 @@ impl Service {
     /// The region that it is in, where the catalog says so.
     pub(super) fn region(&self) -> Option<&str> {
         self.region.as_deref()
+    }
+
+    /// What it offers.
+    pub(super) fn offer(&self) -> Offer {
+        Offer { service: self.kind.name.to_owned(), newest: self.offered.0.to_string() }
     }
 
     /// Refuses a service that is older than `needed`.

@@ -120,6 +120,11 @@ impl Session {
         Ok(read(&self.token().await?.catalog))
     }
 
+    /// Roles that the token in use names.
+    pub(super) async fn roles(&self) -> CloudResult<Vec<String>> {
+        Ok(self.token().await?.roles.clone())
+    }
+
     /// Sends a request until it is answered for good.
     ///
     /// A refused token is renewed once: a service that answers 401 has not carried the request out.

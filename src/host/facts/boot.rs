@@ -20,6 +20,12 @@ pub(super) fn word(text: &str) -> Result<String, String> {
     if line.contains(char::is_whitespace) { Err(format!("`{line}` is more than one word")) } else { Ok(line) }
 }
 
+/// A whole number.
+pub(super) fn number(text: &str) -> Result<u32, String> {
+    let word = word(text)?;
+    word.parse().map_err(|_| format!("`{word}` is not a number"))
+}
+
 /// Seconds since 1970.
 pub(super) fn clock(text: &str) -> Result<Timestamp, String> {
     let word = word(text)?;

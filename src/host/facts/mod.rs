@@ -32,6 +32,14 @@
 //! | [`section::DOMAINS`] | a line `UUID<TAB>STATE<TAB>NAME` per domain, running or not, STATE as `virsh domstate` words it |
 //! | [`section::GUESTS`] | for each domain that runs a line `= UUID SECONDS` with how long its process runs, `-` where that is not known, and then the `cpu` element of its live definition; or a line `! UUID` for one that could not be read; status 127 where nobody asked |
 //! | [`section::NOVA_CONF`]`/000//etc/nova/nova.conf` | one section per configuration file in the order in which they are read, numbered with three digits, then `/` and the path; only options that match [`NOVA_OPTIONS`] need be there |
+//! | [`section::UNITS`] | names of active service units, one a line; status 127 where there is no systemd |
+//! | [`section::PROCESSES`] | those of [`PROCESSES`] that run, one a line |
+//! | [`section::CONTAINERS`] | a line `NAME<TAB>IMAGE` per running container; status 127 where there is neither podman nor docker |
+//! | [`section::GATEWAY`] | `l3 MODE` with the l3 agent's `agent_mode`, `ovn OPTIONS` with the chassis' `ovn-cms-options`; status 127 where there is neither |
+//! | [`section::FREE`] | a line `PATH BLOCKS SIZE` per path where packages go, from `stat -f -c '%a %S'` |
+//! | [`section::USER_ID`] | `id -u` of whoever collects |
+//! | [`section::ADDRESSES`] | the host's addresses, one a line; status 127 where nothing tells |
+//! | [`section::REPOSITORIES`] | a line `+ NAME` or `- NAME WORDS` per repository; status 127 where the package manager is not known. Only when asked for |
 //! | [`section::COMPUTE_UNIT`] | `systemctl show -p LoadState -p ActiveState UNIT` of the nova-compute unit |
 //! | [`section::FINGERPRINT`] | lines `KIND NAME<TAB>AMOUNT` of what a reboot can lose; may be absent |
 //! | [`section::HOLDS`] | lines `WHAT<TAB>LINE`: what tells the package manager to leave packages as they are, and how; may be absent |
@@ -50,17 +58,20 @@ mod numa;
 mod os_release;
 mod packages;
 mod pending_reboot;
+mod roles;
+mod room;
 mod unit;
 mod vulnerabilities;
 
 use std::collections::BTreeMap;
 
 pub use nova_conf::NOVA_OPTIONS;
+pub use roles::PROCESSES;
 
 use super::text::{excerpt, plain};
 use super::{RawFacts, Section};
 use crate::model::{
-    DomainCapabilities, GuestCpu, HostFacts, HostIdentity, InstanceId, OsRelease, Package, PackageManager,
+    DomainCapabilities, GuestCpu, HostFacts, HostIdentity, InstanceId, OsRelease, Package, PackageManager, Repository,
 };
 
 /// Names of the sections of [`RawFacts`]; the module's head says what each holds.
@@ -113,6 +124,22 @@ pub mod section {
     pub const GUESTS: &str = "guests";
     /// First part of the names of the sections that hold nova.conf and its further files.
     pub const NOVA_CONF: &str = "nova-conf";
+    /// Active service units.
+    pub const UNITS: &str = "units";
+    /// Processes by name.
+    pub const PROCESSES: &str = "processes";
+    /// Running containers.
+    pub const CONTAINERS: &str = "containers";
+    /// How it routes between networks.
+    pub const GATEWAY: &str = "gateway";
+    /// Free space.
+    pub const FREE: &str = "free";
+    /// Whose rights commands have.
+    pub const USER_ID: &str = "user-id";
+    /// Addresses.
+    pub const ADDRESSES: &str = "addresses";
+    /// Whether repositories answer.
+    pub const REPOSITORIES: &str = "repositories";
     /// The nova-compute unit.
     pub const COMPUTE_UNIT: &str = "compute-unit";
 
@@ -159,6 +186,12 @@ pub fn parse(raw: &RawFacts) -> HostFacts {
         domains: reader.read(section::DOMAINS, domains::parse),
         guests: reader.guests(),
         nova_conf: reader.nova_conf(),
+        roles: None,
+        containers: BTreeMap::new(),
+        free_kib: reader.read(section::FREE, room::free).unwrap_or_default(),
+        user_id: reader.read(section::USER_ID, boot::number),
+        addresses: reader.read_where_there(section::ADDRESSES, room::addresses).unwrap_or_default(),
+        repositories: reader.repositories(),
         compute_unit: reader.read(section::COMPUTE_UNIT, unit::parse),
         fingerprint: reader.read_if_collected(section::FINGERPRINT, fingerprint::parse),
         holds: BTreeMap::new(),
@@ -171,6 +204,7 @@ pub fn parse(raw: &RawFacts) -> HostFacts {
         }
     }
     facts.domain_capabilities = reader.domain_capabilities(facts.nova_conf.as_ref());
+    (facts.roles, facts.containers) = reader.roles();
     facts.unread = reader.unread;
     facts
 }
@@ -286,6 +320,30 @@ impl Reader<'_> {
             return None;
         }
         nova_conf::resolve(&files).map_err(|why| self.unread.insert(section::NOVA_CONF.to_owned(), why)).ok()
+    }
+
+    /// What else runs there, and the containers of Nova and libvirt. Processes tell whether or not containers do; without
+    /// them nothing is known.
+    fn roles(&mut self) -> (Option<roles::Roles>, BTreeMap<String, String>) {
+        let units = self.read_where_there(section::UNITS, roles::names);
+        let processes = self.read(section::PROCESSES, roles::names);
+        let mut containers = self.read_where_there(section::CONTAINERS, roles::containers).unwrap_or_default();
+        let gateway = self.read_where_there(section::GATEWAY, roles::gateway).unwrap_or_default();
+        let signs = |processes| roles::Signs {
+            units: units.unwrap_or_default(),
+            processes,
+            containers: containers.keys().cloned().collect(),
+            gateway,
+        };
+        let roles = processes.map(|processes| roles::roles(&signs(processes)));
+        containers.retain(|name, _| name.contains("nova") || name.contains("libvirt"));
+        (roles, containers)
+    }
+
+    /// Repositories, when they were asked about.
+    fn repositories(&mut self) -> Option<Vec<Repository>> {
+        let asked = self.raw.sections.contains_key(section::REPOSITORIES);
+        if asked { self.read_where_there(section::REPOSITORIES, room::repositories) } else { None }
     }
 
     /// What libvirt offers, unless it speaks of another kind of domain than Nova starts: an emulated CPU says nothing

@@ -101,6 +101,9 @@ fn hostile() -> impl Strategy<Value = String> {
             Just("\t".to_owned()),
             Just("\n".to_owned()),
             Just("= \"".to_owned()),
+            Just("ceph-osd@1.service\n".to_owned()),
+            Just("/ 1 18446744073709551615\n".to_owned()),
+            Just("+ base\n- ".to_owned()),
             "(?s).{0,12}",
         ],
         0..24,
@@ -113,7 +116,7 @@ proptest! {
 
     #[test]
     fn no_text_makes_the_parsers_panic_or_leaves_control_characters(
-        texts in prop::collection::vec((hostile(), prop_oneof![4 => Just(0), 1 => any::<i32>()]), 25)
+        texts in prop::collection::vec((hostile(), prop_oneof![4 => Just(0), 1 => any::<i32>()]), 35)
     ) {
         let names = [
             section::CLOCK, section::MACHINE_ID, section::HOSTNAME, section::NOVA_HOST, section::OS_RELEASE,
@@ -121,7 +124,9 @@ proptest! {
             section::UPTIME, section::RPM, section::DPKG, section::VULNERABILITIES, section::KERNEL_LOG,
             section::DOMAIN_CAPABILITIES, section::DOMAINS, section::COMPUTE_UNIT, "nova-conf/000//etc/nova/nova.conf",
             section::ARCHITECTURE, section::DEFAULT_COMMAND_LINE, "nova-conf/001/",
-            "nova-conf/x", "nova-conf/", section::NUMA,
+            "nova-conf/x", "nova-conf/", section::NUMA, section::KERNEL_FILES, section::PENDING_REBOOT, section::UNITS,
+            section::PROCESSES, section::CONTAINERS, section::GATEWAY, section::FREE, section::USER_ID,
+            section::ADDRESSES, section::REPOSITORIES,
         ];
         let sections: BTreeMap<String, Section> = names
             .iter()
@@ -131,5 +136,32 @@ proptest! {
         let raw = RawFacts { sections };
         let shown = format!("{:?}{:?}", parse(&raw), identity(&raw));
         prop_assert!(!shown.contains("\\u{1b}"), "{}", shown);
+    }
+
+    /// A part that failed, was cut off by its limit or is not there at all tells nothing good: nothing of it is a fact.
+    #[test]
+    fn a_part_that_failed_is_never_a_fact(text in hostile(), status in prop_oneof![Just(1), Just(124), Just(127), 2..99_i32]) {
+        let empty = parse(&raw(&[]));
+        for name in [
+            section::CLOCK, section::OS_RELEASE, section::ARCHITECTURE, section::CPUINFO, section::NUMA, section::KERNEL,
+            section::DEFAULT_KERNEL, section::COMMAND_LINE, section::DEFAULT_COMMAND_LINE, section::BOOT_ID,
+            section::UPTIME, section::RPM, section::DPKG, section::VULNERABILITIES, section::KERNEL_FILES,
+            section::PENDING_REBOOT, section::KERNEL_LOG, section::DOMAIN_CAPABILITIES, section::DOMAINS,
+            "nova-conf/000//etc/nova/nova.conf", section::UNITS, section::PROCESSES, section::CONTAINERS,
+            section::GATEWAY, section::FREE, section::USER_ID, section::ADDRESSES, section::REPOSITORIES,
+            section::COMPUTE_UNIT,
+        ] {
+            let mut facts = parse(&raw(&[(name, status, &text)]));
+            facts.unread.clone_from(&empty.unread);
+            prop_assert_eq!(&facts, &empty, "{}", name);
+        }
+    }
+
+    /// What else runs on a host is known only by its processes.
+    #[test]
+    fn without_processes_nothing_is_known_of_roles(units in hostile(), containers in hostile()) {
+        let told = parse(&raw(&[(section::UNITS, 0, &units), (section::CONTAINERS, 0, &containers)]));
+        prop_assert_eq!(told.roles, None);
+        prop_assert!(told.unread.contains_key(section::PROCESSES));
     }
 }

@@ -57,7 +57,16 @@ pub(super) fn of_silence(status: Option<i32>, stderr: &str) -> (HostErrorKind, S
             (Some(_) | None, _) => HostErrorKind::Protocol,
         }
     };
-    (kind, words(kind, status, stderr))
+    let through = if is_of_the_jump_host(&lower) { "through the jump host: " } else { "" };
+    (kind, format!("{through}{}", words(kind, status, stderr)))
+}
+
+/// Whether the connection broke on its way: the ssh that connects to a jump host says why, and then the one behind it
+/// that its own connection closed.
+fn is_of_the_jump_host(lower: &str) -> bool {
+    let closed = lower.contains("kex_exchange_identification") || lower.contains("unknown port 65535");
+    let told = ["connect to host", "could not resolve", "permission denied", "host key verification failed"];
+    lower.contains("stdio forwarding failed") || closed && told.iter().any(|words| lower.contains(words))
 }
 
 fn words(kind: HostErrorKind, status: Option<i32>, stderr: &str) -> String {
@@ -130,6 +139,24 @@ mod tests {
             assert_eq!(of_silence(Some(status), stderr).0, kind, "{stderr}");
         }
         assert_eq!(of_silence(None, "").0, Unreachable);
+    }
+
+    #[test]
+    fn a_failure_of_the_jump_host_is_told_as_such() {
+        let closed = "kex_exchange_identification: Connection closed by remote host\r\n";
+        for (stderr, kind) in [
+            ("ssh: connect to host bastion port 22: Connection refused\r\n", HostErrorKind::Unreachable),
+            ("ops@bastion: Permission denied (publickey).\r\n", HostErrorKind::AccessDenied),
+            ("Host key verification failed.\r\n", HostErrorKind::HostKey),
+        ] {
+            let (found, words) = of_silence(Some(255), &format!("{stderr}{closed}"));
+            assert_eq!(found, kind);
+            assert!(words.starts_with("through the jump host: "), "{words}");
+            let (_, direct) = of_silence(Some(255), stderr);
+            assert!(!direct.contains("jump host"), "{direct}");
+        }
+        let behind = "channel 0: open failed: connect failed: No route to host\r\nstdio forwarding failed\r\n";
+        assert!(of_silence(Some(255), behind).1.starts_with("through the jump host: "));
     }
 
     #[test]

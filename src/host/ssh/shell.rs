@@ -184,7 +184,9 @@ impl HostShell for SshShell {
         for flag in &guest_flags {
             plain_name(flag).map_err(refused)?;
         }
-        let lists = [packages.as_slice(), &facts::NOVA_OPTIONS, &kernel_files, &guest_flags];
+        let repositories: &[&str] = if inquiry.repositories { &["ask"] } else { &[] };
+        let processes = facts::PROCESSES.as_slice();
+        let lists = [packages.as_slice(), &facts::NOVA_OPTIONS, &kernel_files, &guest_flags, processes, repositories];
         let arguments = lists.map(|items| list(items).map_err(refused)).into_iter().collect::<Result<_, _>>()?;
         self.read(shared(host, Script::Collect, arguments, COLLECT_LIMIT)).await
     }

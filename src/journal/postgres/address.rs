@@ -54,6 +54,12 @@ impl PostgresUrl {
         Ok(found)
     }
 
+    /// Name and port of the server.
+    pub fn endpoint(&self) -> (String, u16) {
+        let name = self.url.host_str().unwrap_or("localhost").trim_start_matches('[').trim_end_matches(']');
+        (name.to_owned(), self.url.port().unwrap_or(5432))
+    }
+
     pub(super) fn trust(&self) -> &Trust {
         &self.trust
     }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::ground::{Ground, HostView};
-use crate::model::{HeadroomZone, Limits, Policy};
+use crate::model::{HeadroomZone, Limits, Policy, Role, RoleRules};
 
-/// Hosts of one zone, rack or aggregate.
+/// Hosts of one zone, rack, aggregate or role.
 #[derive(Debug, Default)]
 struct Count {
     all: usize,
@@ -25,12 +25,15 @@ struct Count {
 pub(super) struct Outages<'a> {
     limits: &'a Limits,
     headroom: &'a HeadroomZone,
+    rules: &'a RoleRules,
     classes: &'a [&'a str],
     hosts: usize,
     out: usize,
     zones: BTreeMap<&'a str, Count>,
     racks: BTreeMap<&'a str, Count>,
     aggregates: BTreeMap<&'a str, Count>,
+    /// Of roles whose hosts go one at a time.
+    roles: BTreeMap<Role, Count>,
     /// Most hosts out at one time.
     pub(super) peak: usize,
 }
@@ -41,12 +44,14 @@ impl<'a> Outages<'a> {
         let mut outages = Self {
             limits: &policy.limits,
             headroom: &policy.headroom.per_zone,
+            rules: &policy.roles,
             classes: &ground.classes,
             hosts: ground.hosts.len(),
             out: 0,
             zones: BTreeMap::new(),
             racks: BTreeMap::new(),
             aggregates: BTreeMap::new(),
+            roles: BTreeMap::new(),
             peak: 0,
         };
         for view in &ground.hosts {
@@ -103,6 +108,9 @@ impl<'a> Outages<'a> {
         for aggregate in &view.host.aggregates {
             change(self.aggregates.entry(aggregate).or_default());
         }
+        for role in view.host.roles_one_at_a_time(self.rules) {
+            change(self.roles.entry(role).or_default());
+        }
     }
 
     /// A host is back.
@@ -152,6 +160,9 @@ impl<'a> Outages<'a> {
         for aggregate in &view.host.aggregates {
             let count = &self.aggregates[aggregate.as_str()];
             say("aggregate", aggregate, count.out, at_most_out(count, limits.keep_up.per_aggregate));
+        }
+        for role in view.host.roles_one_at_a_time(self.rules) {
+            say("role", role.word(), self.roles[&role].out, 1);
         }
         broken
     }

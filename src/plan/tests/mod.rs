@@ -12,6 +12,7 @@ mod numa;
 mod oracle;
 mod plans;
 mod properties;
+mod roles;
 mod wishes;
 
 use std::collections::BTreeMap;

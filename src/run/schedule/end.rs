@@ -30,8 +30,17 @@ impl View<'_> {
             let open = self.state.count(HostPhase::Waiting) + self.state.count(HostPhase::Active) > 0;
             let outcome =
                 if self.state.count(HostPhase::Quarantined) > 0 { Outcome::DoneWithFailures } else { Outcome::Done };
-            (!open).then_some(Decision::End(outcome))
+            if open {
+                self.is_drained().then_some(Decision::End(Outcome::Stopped))
+            } else {
+                Some(Decision::End(outcome))
+            }
         })
+    }
+
+    /// Whether every host that is left is drained, and waits for somebody to give it back.
+    fn is_drained(&self) -> bool {
+        self.state.count(HostPhase::Waiting) == 0 && active(self.state).all(|(_, host)| host.is_at_rest())
     }
 
     /// Whether a step is tried again later. One whose time has come and that does not start waits for room.

@@ -125,6 +125,8 @@ impl Play {
             host: (*name).into(),
             zone: Some(ZoneName::new("az1")),
             rack: None,
+            roles: Vec::new(),
+            drain_only: false,
             order: u32::try_from(number).unwrap() + 1,
             canary: false,
             start_s: 0.0,

@@ -11,7 +11,7 @@ use super::limits::Reached;
 use super::schedule::{Decision, Memory, Wait, next_wake, retry_at, waiting};
 use super::state::{RunState, RunStatus};
 use crate::actions::ErrorClass;
-use crate::model::{Aggregate, HostName, KeepUp, Limit, Percent, Region, Span, StepId};
+use crate::model::{Aggregate, HostName, KeepUp, Limit, Percent, Region, Role, Span, StepId};
 use crate::plan::{PlannedMove, PlannedProcessor, Rollout};
 use fixture::{Play, id, leaving};
 
@@ -144,6 +144,25 @@ fn hosts_of_an_aggregate_wait_for_those_that_must_stay_in_service() {
         matches!(&waits[..], [(host, Wait::Limit(Reached::KeepUpAggregate(name, 1)))] if host == "b" && name == "ssd"),
         "{waits:?}"
     );
+}
+
+#[test]
+fn hosts_of_a_role_go_one_at_a_time_and_one_that_failed_keeps_its_fellows_in_service() {
+    let both = |rollout: &mut Rollout| {
+        for planned in rollout.hosts.iter_mut().filter(|planned| planned.host.as_str() != "c") {
+            planned.roles = vec![Role::CephOsd];
+        }
+    };
+    let mut play = Play::within(&["a", "b", "c"], |_| {}, both);
+    play.settle();
+    assert_eq!(play.running(), ["a/identify", "c/identify"]);
+    let waits = waiting(&play.state, play.now, 9);
+    let is_role = |wait: &Wait| matches!(wait, Wait::Limit(Reached::Role(Role::CephOsd)));
+    assert!(waits.iter().any(|(host, wait)| host == "b" && is_role(wait)), "{waits:?}");
+    let step = StepId::of(&"a".into(), "reboot");
+    play.tell(EventKind::HostQuarantined { host: "a".into(), step, reason: "did not come back".to_owned() });
+    let waits = waiting(&play.state, play.now, 9);
+    assert!(waits.iter().any(|(host, wait)| host == "b" && is_role(wait)), "{waits:?}");
 }
 
 #[test]

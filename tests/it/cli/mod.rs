@@ -2,8 +2,11 @@
 //! log of requests says what was asked of it.
 
 mod clouds;
+mod drain;
 mod files;
 mod gateway;
+mod hostile;
+mod preflight;
 mod reference;
 mod region;
 mod rehearse;

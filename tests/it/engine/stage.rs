@@ -92,6 +92,7 @@ impl Stage {
             inquiry: &remedy.inquiry(),
             parallel: 8,
             rack_keys: &["rack".to_owned()],
+            own: &inventory::OwnPlaces::default(),
             taken_at: region.clock().now(),
         };
         let snapshot = inventory::take(&order, &|_| {}).await.unwrap();
@@ -171,6 +172,7 @@ impl Stage {
             inquiry: &self.remedy.inquiry(),
             parallel: 8,
             rack_keys: &["rack".to_owned()],
+            own: &inventory::OwnPlaces::default(),
             taken_at: self.region.clock().now(),
         };
         inventory::take(&order, &|_| {}).await.ok()

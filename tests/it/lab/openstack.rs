@@ -140,6 +140,7 @@ async fn an_inventory_is_the_region_and_its_gaps_are_what_placement_holds_of_nob
         inquiry: &inquiry,
         parallel: 8,
         rack_keys: &["rack".to_owned()],
+        own: &inventory::OwnPlaces::default(),
         taken_at: SystemClock.now(),
     };
     let region = inventory::take(&order, &|_| {}).await.unwrap();

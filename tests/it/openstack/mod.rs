@@ -412,3 +412,36 @@ async fn no_secret_shows_in_any_error() {
         assert!(!text.contains(PASSWORD) && !text.contains(TOKEN), "{text}");
     }
 }
+
+#[tokio::test]
+async fn masakaris_hosts_are_read_page_by_page_and_a_cloud_without_it_has_none() {
+    let script = Script::new().await;
+    assert_eq!(script.connect().await.unwrap().ha_hosts().await.unwrap(), None);
+
+    let script = Script::new().await;
+    let mut token = script::token(&script.url());
+    let endpoint =
+        json!({"interface": "public", "region": "R1", "region_id": "R1", "url": format!("{}/ha/v1", script.url())});
+    token["token"]["roles"] = json!([{"id": "1", "name": "admin"}, {"id": "2", "name": "reader"}]);
+    let services = token["token"]["catalog"].as_array_mut().unwrap();
+    services.push(json!({"type": "instance-ha", "name": "masakari", "endpoints": [endpoint]}));
+    script.on("POST /identity/v3/auth/tokens", [ok(&token).with("x-subject-token", TOKEN)]);
+    let segment = |name: &str| json!({"segments": [{"uuid": name, "name": format!("segment {name}")}]});
+    let host = |id: &str, reserved: bool| json!({"hosts": [{"uuid": id, "name": format!("compute-{id}"), "reserved": reserved, "on_maintenance": false}]});
+    script.on("GET /ha/v1/segments?limit=1000", [ok(&segment("s"))]);
+    script.on("GET /ha/v1/segments?limit=1000&marker=s", [ok(&json!({"segments": []}))]);
+    script.on("GET /ha/v1/segments/s/hosts?limit=1000", [ok(&host("1", false))]);
+    script.on("GET /ha/v1/segments/s/hosts?limit=1000&marker=1", [ok(&host("2", true))]);
+    // A service that takes no notice of the marker.
+    script.on("GET /ha/v1/segments/s/hosts?limit=1000&marker=2", [ok(&host("2", true))]);
+    let cloud = script.connect().await.unwrap();
+    let found = cloud.ha_hosts().await.unwrap().unwrap();
+    let told: Vec<(&str, &str, bool)> =
+        found.iter().map(|host| (host.host.as_str(), host.segment.as_str(), host.reserved)).collect();
+    assert_eq!(told, [("compute-1", "segment s", false), ("compute-2", "segment s", true)]);
+    let standing = cloud.standing().await.unwrap();
+    assert_eq!(standing.roles, ["admin", "reader"]);
+    let offers: Vec<String> =
+        standing.offers.iter().map(|offer| format!("{} {}", offer.service, offer.newest)).collect();
+    assert_eq!(offers, ["nova 2.104", "placement 1.39"]);
+}

@@ -95,6 +95,11 @@ impl Script {
         Self::offering("2.104", "1.39").await
     }
 
+    /// Where it is.
+    pub fn url(&self) -> String {
+        self.url.clone()
+    }
+
     /// What is answered to a request line; the last reply is repeated.
     pub fn on(&self, line: &str, replies: impl IntoIterator<Item = Reply>) {
         self.stage.lock().unwrap().replies.insert(line.to_owned(), replies.into_iter().collect());

@@ -4,6 +4,7 @@
 mod fake;
 mod flags;
 mod token;
+mod ways;
 
 use std::time::Duration;
 

@@ -1,7 +1,8 @@
 # Everything that fleetmend wants to know of a host, in one round trip; `host::facts` says what each section holds.
 # Arguments: PACKAGES (a list) OPTIONS (a list of SECTION/OPTION patterns of nova.conf that may leave the host)
-# KERNEL_FILES (a list) GUEST_FLAGS (a list of features of guests' processors).
-packages=$1 options=$2 kernel_paths=$3 guest_flags=${4-}
+# KERNEL_FILES (a list) GUEST_FLAGS (a list of features of guests' processors) PROCESSES (a list) REPOSITORIES (`ask`, or
+# empty).
+packages=$1 options=$2 kernel_paths=$3 guest_flags=$4 processes=$5 repositories=$6
 
 os_release() {
   for os_path in /etc/os-release /usr/lib/os-release; do
@@ -255,6 +256,101 @@ holds() {
   done
 }
 
+units() {
+  there systemctl || return
+  unit_list=$(within 20 systemctl list-units --type=service --state=active --plain --no-legend --no-pager) || return
+  printf '%s\n' "$unit_list" | awk '{ print $1 }'
+}
+
+# Processes that end meanwhile cannot be read, which is no failure. OpenStack's own write what they do behind their name:
+# `nova-conductor: ServiceWrapper`.
+processes() {
+  set +f
+  process_names=$(cat /proc/[0-9]*/comm 2>/dev/null)
+  set -f
+  [ -n "$process_names" ] || { echo "no process can be seen" >&2; return 1; }
+  printf '%s\n' "$process_names" | sed 's/:.*//' | sort -u | grep -xF "$processes" || :
+}
+
+containers() {
+  container_status=127
+  for container_tool in podman docker; do
+    there "$container_tool" || continue
+    within 20 "$container_tool" ps --format '{{.Names}}	{{.Image}}' || return
+    container_status=0
+  done
+  return "$container_status"
+}
+
+gateway() {
+  gateway_status=127
+  if [ -r /etc/neutron/l3_agent.ini ]; then
+    gateway_status=0
+    sed -n 's/^agent_mode *= *\([a-z_]*\).*$/l3 \1/p' /etc/neutron/l3_agent.ini | tail -n 1
+  fi
+  if there ovs-vsctl; then
+    gateway_status=0
+    # Without such an option, or with no Open vSwitch that answers, the host is no chassis.
+    gateway_options=$(within 5 ovs-vsctl --timeout=3 get open_vswitch . external_ids:ovn-cms-options 2>/dev/null) &&
+      printf 'ovn %s\n' "$gateway_options"
+  fi
+  return "$gateway_status"
+}
+
+# Where packages and their downloads go; a path that is on another file system than its parent is told of its own.
+free_space() {
+  for free_path in / /boot /usr /var /var/cache; do
+    [ ! -d "$free_path" ] || printf '%s %s\n' "$free_path" "$(stat -f -c '%a %S' "$free_path")"
+  done
+}
+
+addresses() {
+  there ip || return
+  address_list=$(within 10 ip -o addr show scope global) || return
+  printf '%s\n' "$address_list" | awk '{ print $4 }'
+}
+
+# One repository after the other, so that each is told of, and none for longer than a minute.
+rpm_repositories() { # PROGRAM
+  repository_list=$(within 30 "$1" -q repolist --enabled 2>/dev/null || within 30 "$1" -q repolist enabled) || return
+  for repository in $(printf '%s\n' "$repository_list" | awk 'tolower($1) != "repo" && !/^repo id/ { sub(/^!/, "", $1); sub(/\/.*/, "", $1); print $1 }'); do
+    if repository_words=$(within 60 "$1" -q --disablerepo='*' --enablerepo="$repository" --setopt=timeout=10 \
+      --setopt=retries=1 --setopt="$repository.skip_if_unavailable=0" --setopt=metadata_expire=0 makecache 2>&1); then
+      printf '+ %s\n' "$repository"
+    else
+      printf -- '- %s %s\n' "$repository" "$(printf '%s' "$repository_words" | tail -n 3 | tr '\n' ' ')"
+    fi
+  done
+}
+
+deb_repositories() {
+  repository_folder=$(mktemp -d) || return
+  repository_list=$(within 30 apt-get --print-uris update) || return
+  for repository in $(printf '%s\n' "$repository_list" | sed -n "s/^'\([^']*\/\(In\)\{0,1\}Release\)'.*$/\1/p"); do
+    if repository_words=$(within 60 /usr/lib/apt/apt-helper -o Acquire::http::Timeout=10 -o Acquire::https::Timeout=10 \
+      -o Acquire::Retries=0 download-file "$repository" "$repository_folder/release" 2>&1); then
+      printf '+ %s\n' "${repository%/*}"
+    else
+      printf -- '- %s %s\n' "${repository%/*}" "$(printf '%s' "$repository_words" | tail -n 3 | tr '\n' ' ')"
+    fi
+    rm -f "$repository_folder/release"
+  done
+  rmdir "$repository_folder"
+}
+
+# As the package manager asks them: with its proxies, keys and variables.
+repositories() {
+  if there apt-get && [ -x /usr/lib/apt/apt-helper ] && [ -e /var/lib/dpkg/status ] && ! [ -e /etc/redhat-release ]; then
+    deb_repositories
+  elif there dnf; then
+    rpm_repositories dnf
+  elif there yum; then
+    rpm_repositories yum
+  else
+    return 127
+  fi
+}
+
 compute_state() {
   compute_name=$(unit_of_compute) || return
   within 10 systemctl show -p LoadState -p ActiveState "$compute_name.service"
@@ -285,6 +381,14 @@ main() {
   part domains domains
   part guests guests
   nova_configuration
+  part units units
+  part processes processes
+  part containers containers
+  part gateway gateway
+  part free free_space
+  part user-id id -u
+  part addresses addresses
+  [ -z "$repositories" ] || part repositories repositories
   part compute-unit compute_state
   part fingerprint fingerprint
   part holds holds
