@@ -16,6 +16,7 @@ pub mod cli;
 pub mod clock;
 pub mod cloud;
 pub mod config;
+pub mod health;
 pub mod hooks;
 pub mod host;
 pub mod http;
@@ -32,5 +33,7 @@ pub mod remedy;
 pub mod report;
 pub mod run;
 pub mod sim;
+#[cfg(test)]
+mod simulation;
 pub mod view;
 pub mod workflow;

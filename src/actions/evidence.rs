@@ -92,6 +92,10 @@ impl Action for Evidence {
     async fn probe(&self, cx: &StepContext<'_>) -> Result<Probe, StepError> {
         let found = facts(cx).await?;
         let verdict = assess(&found, &cx.rollout.remedy);
+        #[cfg(test)]
+        if crate::simulation::Mistake::TakesRebootsForProof.is_made() {
+            return Ok(Probe::Done(StepOutput::Proven { verdict, lost: Vec::new() }));
+        }
         if is_good(&verdict) && lost(cx, &found).is_empty() {
             return Ok(Probe::Done(StepOutput::Proven { verdict, lost: Vec::new() }));
         }

@@ -12,6 +12,10 @@ use crate::run::event::FaultScope;
 pub(super) async fn prove(cx: &StepContext<'_>, fenced: bool) -> Result<Quiet, StepError> {
     let seen = seen_by_the_cloud(cx).await?;
     let host = &cx.host.host;
+    #[cfg(test)]
+    if crate::simulation::Mistake::SkipsTheQuietCheck.is_made() {
+        return Ok(Quiet::assumed(host, &cx.memory.staying));
+    }
     let domains = cx.shell.domains(host).await;
     let domains = domains.map_err(|error| {
         let mut failure = StepError::host(format!("could not list the domains on {host}"), error);

@@ -138,6 +138,12 @@ impl Action for Reboot {
             Some(known) => boot_unless_going_down(cx, known.boot).await?,
             None => boot(cx).await?,
         };
+        #[cfg(test)]
+        if crate::simulation::Mistake::RebootsTwice.is_made() {
+            return seen
+                .map(|now| Probe::Needed(intent(now.id)))
+                .map_err(|words| StepError::transient(FaultScope::Host, words));
+        }
         match (known, seen) {
             (Some(known), Ok(now)) if now.id != known.boot => {
                 same_machine(cx).await?;

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::look::{Holder, service_of};
-use super::poll::{Wait, doing};
+use super::poll::{Wait, doing, lasts};
 use super::{Action, Probe, StepContext, StepError};
 use crate::cloud::Accepted;
 use crate::model::ServiceState;
@@ -25,6 +26,10 @@ impl Settle {
             return *until;
         }
         let now = cx.clock.now();
+        #[cfg(test)]
+        if crate::simulation::Mistake::SettlesAtOnce.is_made() {
+            return now;
+        }
         now.checked_add(cx.rollout.policy.settle.get()).unwrap_or(now)
     }
 }
@@ -45,6 +50,8 @@ impl Action for Settle {
         let host = &cx.host.host;
         let until = Self::until(cx, Some(intent));
         let left = Duration::try_from(until.duration_since(cx.clock.now())).unwrap_or_default();
+        // By the time that passes from here on: a clock that is set meanwhile neither ends the wait nor prolongs it.
+        let (left, began) = (left.min(cx.rollout.policy.settle.get()), Instant::now());
         let mut wait = Wait::at_most(cx, left + cx.patience().service.get());
         loop {
             let seen = wait.through_outage(service_of(cx, host).await)?;
@@ -54,7 +61,7 @@ impl Action for Settle {
                     return Err(holder.refusal(host));
                 }
                 let is_up = seen.service.state == ServiceState::Up;
-                if is_up && cx.clock.now() >= until {
+                if is_up && lasts(cx, began, left) {
                     let note = format!("in service and up after {}", cx.rollout.policy.settle);
                     return Ok(StepOutput::Done { note });
                 }

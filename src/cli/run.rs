@@ -19,12 +19,13 @@ use super::view::{LiveArgs, Page};
 use super::{files, ports, region};
 use crate::clock::SystemClock;
 use crate::config::Configuration;
+use crate::health::Asker;
 use crate::host::Inquiry;
-use crate::journal::Journal;
+use crate::journal::{Journal, PlacedRequest, Request};
 use crate::model::{Region, RunId, Span};
 use crate::plan::{Rollout, Severity, verify_digest};
 use crate::report::{Observation, Style, Summary, count, printable, review, status};
-use crate::run::{self, DriveSettings, Engine, HostPhase, Outcome, Ports, RunEnd, RunState, Runner};
+use crate::run::{self, DriveSettings, Engine, HostPhase, Outcome, Ports, RunEnd, RunState, RunStatus, Runner};
 
 /// How a process goes about a run.
 #[derive(Debug, Args)]
@@ -86,6 +87,9 @@ pub struct ResumeArgs {
     #[command(flatten)]
     pub live: LiveArgs,
 }
+
+/// How often it is looked whether another process has ended.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Arguments of `abandon`.
 #[derive(Debug, Args)]
@@ -216,10 +220,11 @@ pub fn abandon(args: &AbandonArgs, session: &Session) -> Result<Exit, CommandErr
         let journal = store::open_existing(session).await?;
         let listing = store::find(journal.as_ref(), Some(&args.run), Default::NewestUnfinished).await?;
         let state = run::load(journal.as_ref(), listing.run).await?;
-        drop(journal);
         same_configuration(state.rollout(), &configuration, args.configuration_changed)?;
         let active = count(state.count(HostPhase::Active), "host");
         super::confirm::ask(args.yes, &format!("Abandon run {}, which has {active} under way?", listing.run), session)?;
+        stopped(journal.as_ref(), listing.run, state.status(), session).await?;
+        drop(journal);
         let ports = open_ports(session, &configuration).await?;
         region::check_same(state.rollout(), ports.cloud.region())?;
         let engine = engine(ports, false, &args.engine, session).await?;
@@ -230,6 +235,23 @@ pub fn abandon(args: &AbandonArgs, session: &Session) -> Result<Exit, CommandErr
         let lost = end.state.count(HostPhase::Quarantined) > 0;
         Ok(if end.outcome == Some(Outcome::Abandoned) { if lost { Exit::Failures } else { Exit::Done } } else { exit })
     })
+}
+
+/// Asks a process that is at work on the run to stop, and waits until it has ended what is under way.
+async fn stopped(journal: &dyn Journal, run: RunId, status: &RunStatus, session: &Session) -> Result<(), CommandError> {
+    if !store::observe(journal, run, status, session).await?.alive {
+        return Ok(());
+    }
+    let placed = PlacedRequest { request: Request::Stop, by: session.user(), at: jiff::Timestamp::now() };
+    journal.place_request(run, &placed).await?;
+    tell(format!("run {run} is at work: it is asked to stop, and abandoned when what is under way has ended\n"));
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let state = run::load(journal, run).await?;
+        if !store::observe(journal, run, state.status(), session).await?.alive {
+            return Ok(());
+        }
+    }
 }
 
 /// Refuses what was edited by hand, or must not be run.
@@ -281,7 +303,7 @@ pub(super) async fn engine(
         if dry { Arc::new(crate::journal::memory::MemoryJournal::default()) } else { store::open(session).await? };
     let runner =
         Runner { host: session.host_name(), pid: std::process::id(), version: env!("CARGO_PKG_VERSION").to_owned() };
-    let settings = DriveSettings { poll: args.poll.get() };
+    let settings = DriveSettings { poll: args.poll.get(), vitals: Some(Arc::new(Asker)) };
     Ok(Engine { ports, journal, runner, settings, take_over: args.take_over })
 }
 

@@ -1,6 +1,6 @@
 //! Outgoing HTTP of the rooms that are not the OpenStack adapter: JSON is sent, JSON comes back.
 //!
-//! Knows nothing of what is said. Called by `sim::remote`, `outside` and `notify`.
+//! Knows nothing of what is said. Called by `sim::remote`, `outside`, `notify` and `health`.
 
 use std::time::Duration;
 

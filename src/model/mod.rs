@@ -41,9 +41,9 @@ pub use numa::{CellAmounts, NumaCell, Topology};
 pub use numbers::{Numbers, SharedName};
 pub use pace::{Estimate, Patience};
 pub use policy::{
-    Canary, ColdBootRules, Consent, Drift, FailureBudget, Headroom, HeadroomZone, HostRules, InstanceHandling,
-    InstanceRules, KeepUp, Limit, Limits, NewInstances, NovaConfHandling, Objective, PackageRules, Place, Policy,
-    PolicyKind, Prefer, ProbeInstance,
+    Canary, ColdBootRules, Consent, Drift, FailureBudget, FailureCause, Headroom, HeadroomZone, HealthGate, HostRules,
+    InstanceHandling, InstanceRules, KeepUp, Limit, Limits, NewInstances, NovaConfHandling, Objective, PackageRules,
+    Place, Policy, PolicyKind, Prefer, ProbeInstance, PrometheusQuery, Question,
 };
 pub use region::{
     Gap, GapCause, GapKind, Group, GroupPolicy, GroupRules, Host, HostIdentity, Instance, Region, RegionKind, Service,
@@ -54,4 +54,4 @@ pub use role::{Role, RoleHandling, RoleRules};
 pub use status::InstanceStatus;
 pub use token::FencingToken;
 pub use units::{Percent, Rate, Span};
-pub use window::{WallTime, Weekday, Window, WindowZone};
+pub use window::{WallTime, Weekday, Window, WindowZone, WindowsEnd};

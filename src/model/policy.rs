@@ -3,12 +3,16 @@
 //! Every field has a default that is safe; a policy file states only what differs.
 
 mod cold_boots;
+mod failures;
+mod gates;
 mod hosts;
 mod instances;
 mod limits;
 mod probe;
 
 pub use cold_boots::{ColdBootRules, Consent};
+pub use failures::{FailureBudget, FailureCause};
+pub use gates::{HealthGate, PrometheusQuery, Question};
 pub use hosts::{Headroom, HeadroomZone, HostRules, Place};
 pub use instances::{InstanceHandling, InstanceRules, NovaConfHandling};
 pub use limits::{KeepUp, Limit, Limits};
@@ -17,7 +21,7 @@ pub use probe::ProbeInstance;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Estimate, ExtraStep, FingerprintRules, Hook, Patience, Percent, RoleRules, Span, Window};
+use super::{Estimate, ExtraStep, FingerprintRules, Hook, Patience, Percent, RoleRules, Span, Window, WindowsEnd};
 
 /// The file kind of a policy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -55,12 +59,18 @@ pub struct Policy {
     pub headroom: Headroom,
     /// The first hosts, watched before the rest goes on.
     pub canary: Canary,
+    /// What must be well before another host is begun.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<HealthGate>,
     /// How many hosts may fail before the run pauses.
     pub failure_budget: FailureBudget,
     /// Wait after a host is enabled before it is a target.
     pub settle: Span,
-    /// When hosts may be begun; always when empty.
+    /// When hosts may be begun, so that their expected end falls inside; always when empty.
     pub windows: Vec<Window>,
+    /// What becomes of hosts that are under way when a window closes.
+    #[serde(skip_serializing_if = "WindowsEnd::is_finish")]
+    pub windows_end: WindowsEnd,
     /// How far the region may have moved away from the plan.
     pub drift: Drift,
     /// What becomes of instances that cannot simply be live-migrated.
@@ -103,10 +113,12 @@ impl Default for Policy {
             objective: Objective::default(),
             headroom: Headroom::default(),
             canary: Canary::default(),
+            gates: Vec::new(),
             failure_budget: FailureBudget::default(),
             // Nova's scheduler may believe in a drained host's old instances for up to 120 s.
             settle: Span::seconds(120),
             windows: Vec::new(),
+            windows_end: WindowsEnd::default(),
             drift: Drift::default(),
             instances: InstanceRules::default(),
             nova_conf: NovaConfHandling::Leave,
@@ -184,22 +196,6 @@ pub struct Canary {
 impl Default for Canary {
     fn default() -> Self {
         Self { hosts: 1, soak: Span::seconds(600), approve: false }
-    }
-}
-
-/// The run pauses when more than this many hosts failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct FailureBudget {
-    /// In the region.
-    pub hosts: usize,
-    /// In one zone.
-    pub per_zone: usize,
-}
-
-impl Default for FailureBudget {
-    fn default() -> Self {
-        Self { hosts: 2, per_zone: 1 }
     }
 }
 

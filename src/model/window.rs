@@ -23,6 +23,25 @@ pub struct Window {
     pub zone: WindowZone,
 }
 
+/// What becomes of hosts that are under way when a window closes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WindowsEnd {
+    /// They go on to their end: each was begun so that it was expected inside.
+    #[default]
+    Finish,
+    /// What is still being emptied waits, disabled and with its instances at work, until a window opens again; migrations
+    /// under way end. Behind the fence a host goes on to its end: its owners are locked out until it is back.
+    Park,
+}
+
+impl WindowsEnd {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+    pub(super) fn is_finish(&self) -> bool {
+        *self == Self::Finish
+    }
+}
+
 fn some_days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Weekday>, D::Error> {
     let days = Vec::deserialize(deserializer)?;
     if days.is_empty() { Err(de::Error::custom("a window without days never opens")) } else { Ok(days) }

@@ -81,6 +81,7 @@ impl Notice {
             | EventKind::HostReleased { .. }
             | EventKind::HostRetried { .. }
             | EventKind::GateOpened { .. }
+            | EventKind::HealthSeen { .. }
             | EventKind::RunContinued { .. }
             | EventKind::StopRequested { .. }
             | EventKind::LimitsChanged { .. } => return None,

@@ -119,7 +119,7 @@ fn play(
             },
             journal: Arc::clone(&operator) as _,
             runner: Runner { host: "rehearsal".to_owned(), pid: 0, version: env!("CARGO_PKG_VERSION").to_owned() },
-            settings: DriveSettings { poll: order.poll },
+            settings: DriveSettings { poll: order.poll, vitals: None },
             take_over: false,
         };
         let mut watch = Watch::of(order.region, ended);

@@ -157,6 +157,7 @@ impl Observer for Watch<'_> {
             | EventKind::GateOpened { .. }
             | EventKind::RunContinued { .. }
             | EventKind::StopRequested { .. }
+            | EventKind::HealthSeen { .. }
             | EventKind::LimitsChanged { .. }
             | EventKind::RunEnded { .. } => {}
         }

@@ -117,6 +117,7 @@ impl Run {
             | EventKind::HostReleased { .. }
             | EventKind::GateReached { .. }
             | EventKind::GateOpened { .. }
+            | EventKind::HealthSeen { .. }
             | EventKind::LimitsChanged { .. } => {}
         }
     }

@@ -190,6 +190,7 @@ impl History {
             | EventKind::RunPaused { .. }
             | EventKind::RunContinued { .. }
             | EventKind::StopRequested { .. }
+            | EventKind::HealthSeen { .. }
             | EventKind::LimitsChanged { .. } => {}
         }
         let runner = self.sittings.last().map(|sitting| &sitting.runner);

@@ -2,7 +2,9 @@
 //! the rollout and the engine's own numbers.
 
 use super::text::{count, duration};
-use crate::model::{InstanceHandling, Limit, NewInstances, NovaConfHandling, Percent, Span, Window};
+use crate::model::{
+    InstanceHandling, Limit, NewInstances, NovaConfHandling, Percent, Question, Span, Window, WindowsEnd,
+};
 use crate::plan::Rollout;
 use crate::run::{HOST_ATTEMPTS, INSTANCE_ATTEMPTS, MAX_DISTURBANCES, TARGET_ATTEMPTS};
 
@@ -54,11 +56,33 @@ pub fn rules(rollout: &Rollout) -> Vec<Rule> {
     rules.push(rule(
         "The run pauses",
         format!(
-            "when more than {} failed, or more than {} of one zone",
+            "when more than {} failed, or more than {} of one zone{}",
             count(policy.failure_budget.hosts, "host"),
-            policy.failure_budget.per_zone
+            policy.failure_budget.per_zone,
+            policy
+                .failure_budget
+                .per_cause
+                .iter()
+                .map(|(cause, most)| format!(", or more than {most} in {cause}"))
+                .collect::<String>()
         ),
     ));
+    for gate in &policy.gates {
+        let asks = match &gate.ask {
+            Question::Command(words) => format!("`{}` ends with status 0", words.join(" ")),
+            Question::Prometheus(asked) => format!("`{}` answers at {}", asked.query, asked.url),
+        };
+        rules.push(rule(
+            "Another host is begun",
+            format!("only while {asks} ({}, asked every {})", gate.name, gate.every),
+        ));
+    }
+    if policy.windows_end == WindowsEnd::Park {
+        rules.push(rule(
+            "When a window closes",
+            "what is still being emptied waits, disabled, for the next one; hosts behind their fence go on".to_owned(),
+        ));
+    }
     let fresh = match policy.drift.new_instances {
         NewInstances::Any => "instances that the plan does not know are moved as well",
         NewInstances::Pause => "an instance that the plan does not know pauses the run",

@@ -182,6 +182,10 @@ pub fn sentence(event: &EventKind, names: &InstanceNames) -> Sentence {
         EventKind::GateOpened { gate, by } => {
             about_run(Weight::Normal, format!("the {} gate is open, by {by}", gate_words(*gate)))
         }
+        EventKind::HealthSeen { gate, is_well, said } => {
+            let (weight, how) = if *is_well { (Weight::Normal, "well") } else { (Weight::Bad, "not well") };
+            about_run(weight, format!("health gate {gate} is {how}: {said}"))
+        }
         EventKind::RunPaused { reason, .. } => about_run(Weight::Bad, format!("paused: {reason}")),
         EventKind::RunContinued { by } => about_run(Weight::Normal, format!("goes on, by {by}")),
         EventKind::StopRequested { by } => {

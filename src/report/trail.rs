@@ -114,6 +114,7 @@ pub(super) fn line(event: &Event, runner: Option<&Runner>, remedy: &str, names: 
         EventKind::StepStarted { .. }
         | EventKind::StepSucceeded { .. }
         | EventKind::StepFailed { .. }
+        | EventKind::HealthSeen { .. }
         | EventKind::TargetSeen { .. }
         | EventKind::HostQuarantined { .. }
         | EventKind::GateReached { .. }

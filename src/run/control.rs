@@ -4,6 +4,8 @@ use super::event::{EventKind, GateName, PauseCause};
 use super::host::HostPhase;
 use super::state::{Gate, RunState, RunStatus};
 use crate::journal::{PlacedRequest, Request};
+use crate::model::StepId;
+use crate::workflow::StepKind;
 
 /// The events that a request means as things stand; empty when it changes nothing, or cannot be granted.
 pub(super) fn events_for(state: &RunState, placed: &PlacedRequest) -> Vec<EventKind> {
@@ -20,7 +22,15 @@ pub(super) fn events_for(state: &RunState, placed: &PlacedRequest) -> Vec<EventK
             vec![EventKind::GateOpened { gate: GateName::Canary, by }]
         }
         Request::Skip { host } if phase(state, host) == Some(HostPhase::Waiting) => {
-            vec![EventKind::HostSkipped { host: host.clone(), reason: format!("skipped by {by}") }]
+            let (host, reason) = (host.clone(), format!("skipped by {by}"));
+            // One that was to be tried again is disabled by us and perhaps half updated: it is not just left alone.
+            let touched = state.hosts().get(&host).is_some_and(|host| host.memory().service_before.is_some());
+            vec![if touched {
+                let step = StepId::of(&host, StepKind::Identify.name());
+                EventKind::HostQuarantined { host, step, reason }
+            } else {
+                EventKind::HostSkipped { host, reason }
+            }]
         }
         Request::Retry { host } => match phase(state, host) {
             // What a host's steps have under way ends before it is begun anew.

@@ -14,11 +14,13 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::event::{Event, EventKind, FaultScope, GateName, Outcome, Runner, StepFailure};
+use super::gates::Asked;
 use super::schedule::{Decision, Memory, next_wake, retry_at};
 use super::state::{Gate, IllegalTransition, RunState};
 use super::step::{Mode, News, Ports, StepTask};
 use super::{control, host::StepStatus};
 use crate::actions::{ErrorClass, Progress};
+use crate::health::{Answer, Vitals};
 use crate::journal::{Heartbeat, Journal, JournalError};
 use crate::model::StepId;
 
@@ -76,15 +78,22 @@ pub enum DriveError {
 }
 
 /// How the loop goes about its work.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct DriveSettings {
     /// How often things in flight are looked at.
     pub poll: Duration,
+    /// Who asks the policy's health gates; where nobody does, as in a rehearsal, they count as well.
+    pub vitals: Option<Arc<dyn Vitals>>,
+}
+
+/// What a gate says that nobody asks.
+fn not_asked() -> Answer {
+    Answer { is_well: true, said: "it is not asked here".to_owned() }
 }
 
 impl Default for DriveSettings {
     fn default() -> Self {
-        Self { poll: Duration::from_secs(2) }
+        Self { poll: Duration::from_secs(2), vitals: None }
     }
 }
 
@@ -100,6 +109,7 @@ pub(super) struct Driver<'a> {
     pub settings: DriveSettings,
     pub observer: &'a mut dyn Observer,
     pub memory: Memory,
+    pub asked: Asked,
 }
 
 /// Channels and tasks of steps under way.
@@ -144,6 +154,7 @@ impl Driver<'_> {
                         self.journal.beat(self.state.run(), &heartbeat).await?;
                     }
                     beats = beats.wrapping_add(1);
+                    self.ask_gates(&mut works);
                 }
                 () = wake => {}
             }
@@ -200,6 +211,13 @@ impl Driver<'_> {
         if self.state.gate() == Gate::Reached(None) {
             let by = "the dry run".to_owned();
             self.commit(vec![EventKind::GateOpened { gate: GateName::Canary, by }]).await?;
+            return Ok(true);
+        }
+        let gates = self.asked.due(&self.state, &self.ports.clock);
+        if !gates.is_empty() {
+            for gate in gates {
+                self.take(News::Health(gate.name, not_asked())).await?;
+            }
             return Ok(true);
         }
         let Some(wake) = next_wake(&self.state, self.now()) else { return Ok(false) };
@@ -260,6 +278,12 @@ impl Driver<'_> {
             .map(|step| step.step.id.clone())
             .collect();
         for step in running {
+            #[cfg(test)]
+            if crate::simulation::Mistake::LosesMovesOnResume.is_made() {
+                if step.as_str().contains("/move/") {
+                    continue;
+                }
+            }
             self.spawn(&step, works);
         }
     }
@@ -290,6 +314,21 @@ impl Driver<'_> {
         works.held.insert(handle.id(), id.clone());
     }
 
+    /// Asks the policy's health gates whose answers are too old.
+    fn ask_gates(&mut self, works: &mut Works) {
+        for gate in self.asked.due(&self.state, &self.ports.clock) {
+            let (vitals, news) = (self.settings.vitals.clone(), works.news.clone());
+            works.tasks.spawn(async move {
+                let answer = match vitals {
+                    Some(vitals) => vitals.ask(&gate).await,
+                    None => not_asked(),
+                };
+                // An owner that is gone has let go of the run.
+                let _ = news.send(News::Health(gate.name, answer)).await;
+            });
+        }
+    }
+
     async fn take(&mut self, news: News) -> Result<(), DriveError> {
         match news {
             News::Intended(step, intent, recorded) => {
@@ -305,6 +344,13 @@ impl Driver<'_> {
                     return Ok(());
                 }
                 self.commit(vec![EventKind::TargetSeen { host, came, gone }]).await
+            }
+            News::Health(gate, answer) => {
+                if !self.asked.answered(&self.state, &gate, &answer) {
+                    return Ok(());
+                }
+                let Answer { is_well, said } = answer;
+                self.commit(vec![EventKind::HealthSeen { gate, is_well, said }]).await
             }
             News::Ended(step, result) => {
                 let event = match result {

@@ -56,6 +56,7 @@ impl EventKind {
             Self::HostRetried { .. } => "host-retried",
             Self::GateReached { .. } => "gate-reached",
             Self::GateOpened { .. } => "gate-opened",
+            Self::HealthSeen { .. } => "health-seen",
             Self::RunPaused { .. } => "run-paused",
             Self::RunContinued { .. } => "run-continued",
             Self::StopRequested { .. } => "stop-requested",
@@ -180,6 +181,15 @@ pub enum EventKind {
         gate: GateName,
         /// Who or what opened it.
         by: String,
+    },
+    /// A health gate of the policy was answered, for the first time since a host ended or otherwise than before.
+    HealthSeen {
+        /// Its name.
+        gate: String,
+        /// Whether another host may be begun.
+        is_well: bool,
+        /// What was said, for people.
+        said: String,
     },
     /// Nothing more is begun until `RunContinued`; what is under way goes on.
     RunPaused {

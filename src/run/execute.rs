@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::driver::{DriveError, DriveSettings, Driver, Observer, RunEnd, Steer};
 use super::event::{EventKind, Outcome, Runner};
+use super::gates::Asked;
 use super::guard::guarded;
 use super::host::{HostPhase, HostState};
 use super::schedule::Memory;
@@ -372,6 +373,7 @@ impl Engine {
             settings: self.settings.clone(),
             observer,
             memory: Memory::default(),
+            asked: Asked::default(),
         }
     }
 

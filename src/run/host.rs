@@ -41,6 +41,8 @@ pub struct HostState {
     pub since: Timestamp,
     /// Why it is skipped or quarantined.
     pub why: Option<String>,
+    /// The kind of step that it was quarantined for.
+    pub(super) failed_in: Option<StepKind>,
     /// Its steps in order; empty until it is begun.
     pub(super) steps: IndexMap<StepId, StepState>,
     /// What its steps left for later ones.
@@ -179,6 +181,7 @@ impl HostState {
             phase: HostPhase::Waiting,
             since,
             why: None,
+            failed_in: None,
             steps: IndexMap::new(),
             memory: HostMemory::default(),
             rounds: 0,
@@ -359,6 +362,10 @@ impl HostState {
     /// where Nova shows it. Nothing is done to a host that was never disabled by us.
     pub(super) fn add_aftercare(&mut self, host: &HostName) {
         if !self.has_begun(StepKind::Disable) {
+            return;
+        }
+        #[cfg(test)]
+        if crate::simulation::Mistake::ForgetsAftercare.is_made() {
             return;
         }
         if self.may_be_fenced() {

@@ -9,6 +9,7 @@ mod control;
 mod driver;
 pub mod event;
 mod execute;
+mod gates;
 mod guard;
 mod host;
 mod limits;
@@ -40,5 +41,5 @@ pub use schedule::{
 };
 pub use snapshot::load;
 pub use standby::{Held, Turn};
-pub use state::{Gate, IllegalTransition, MoveCounts, RunState, RunStatus};
+pub use state::{Gate, Health, IllegalTransition, MoveCounts, RunState, RunStatus};
 pub use step::Ports;

@@ -58,6 +58,17 @@ pub enum Gate {
     Open,
 }
 
+/// What a health gate of the policy said last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// Whether another host may be begun.
+    pub is_well: bool,
+    /// What was said, for people.
+    pub said: String,
+    /// When that was news.
+    pub since: Timestamp,
+}
+
 /// Migrations of a run, counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MoveCounts {
@@ -96,6 +107,8 @@ pub struct RunState {
     pub(super) most_out: BTreeMap<ZoneName, usize>,
     limits: Limits,
     gate: Gate,
+    /// By gate; what was said before a host ended counts no more.
+    health: BTreeMap<String, Health>,
     moves: MoveCounts,
     acknowledged_failures: usize,
     drift: Option<String>,
@@ -160,6 +173,7 @@ impl RunState {
             most_out: most_out(region, &rollout.policy.headroom),
             limits: rollout.policy.limits.clone(),
             gate: if rollout.hosts.iter().any(|host| host.canary) { Gate::Closed } else { Gate::Open },
+            health: BTreeMap::new(),
             moves: MoveCounts::default(),
             acknowledged_failures: 0,
             drift: None,
@@ -266,6 +280,17 @@ impl RunState {
     /// The gate behind the canary hosts.
     pub fn gate(&self) -> Gate {
         self.gate
+    }
+
+    /// What a health gate said since the last host ended; `None` while it was not asked.
+    pub fn health(&self, gate: &str) -> Option<&Health> {
+        self.health.get(gate)
+    }
+
+    /// The first health gate of the policy that is not known to be well, with what it said.
+    pub fn unwell(&self) -> Option<(&str, Option<&Health>)> {
+        let gates = self.rollout.policy.gates.iter().map(|gate| (gate.name.as_str(), self.health(&gate.name)));
+        gates.into_iter().find(|(_, health)| !health.is_some_and(|health| health.is_well))
     }
 
     /// Migrations so far.

@@ -13,6 +13,7 @@ use super::trail;
 use crate::actions::{self, HostMemory, Intents, Probe, Progress, ProgressSink, StepContext, StepError};
 use crate::clock::Clock;
 use crate::cloud::{Accepted, Cloud};
+use crate::health::Answer;
 use crate::host::HostShell;
 use crate::model::{HostName, RunId, StepId};
 use crate::outside::Outside;
@@ -67,6 +68,8 @@ pub(super) enum News {
     Changed(StepId, Change),
     /// A target did not take a move: what holds room there.
     Seen(HostName, Vec<Held>),
+    /// A health gate was answered.
+    Health(String, Answer),
     /// It ended.
     Ended(StepId, Result<StepOutput, StepError>),
 }
@@ -178,6 +181,13 @@ impl StepTask {
     /// Probes, has the intent recorded, applies and verifies; `None` when the owner is gone.
     async fn attempt(&self, cx: &StepContext<'_>, recorder: &Recorder<'_>) -> Option<Result<StepOutput, StepError>> {
         let action = actions::for_step(self.kind);
+        #[cfg(test)]
+        if let (true, Some(intent)) = (crate::simulation::Mistake::ForgetsToProbe.is_made(), &self.intent) {
+            return Some(match action.apply(cx, intent).await {
+                Err(error) => Err(error),
+                Ok(accepted) => action.verify(cx, intent, &accepted).await,
+            });
+        }
         let intent = match action.probe(cx).await {
             Err(error) => return Some(Err(error)),
             Ok(Probe::Done(output)) => return Some(Ok(output)),
@@ -193,6 +203,15 @@ impl StepTask {
             Ok(Probe::Needed(intent)) => intent,
         };
         let cx = &StepContext { intended: None, ..*cx };
+        #[cfg(test)]
+        if crate::simulation::Mistake::ActsBeforeTheIntent.is_made() {
+            let accepted = action.apply(cx, &intent).await;
+            recorder.record(&intent).await.ok()?;
+            return Some(match accepted {
+                Err(error) => Err(error),
+                Ok(accepted) => action.verify(cx, &intent, &accepted).await,
+            });
+        }
         recorder.record(&intent).await.ok()?;
         if self.mode == Mode::Dry {
             // To resolve is to look: what it finds is what the dry run shows.
@@ -206,6 +225,10 @@ impl StepTask {
             Err(error) => return Some(Err(error)),
             Ok(accepted) => accepted,
         };
+        #[cfg(test)]
+        if crate::simulation::Mistake::RecordsBeforeVerifying.is_made() {
+            return Some(Ok(Self::assumed(&intent)));
+        }
         let intent = recorder.last().unwrap_or(intent);
         Some(action.verify(cx, &intent, &accepted).await)
     }

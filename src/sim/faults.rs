@@ -76,6 +76,10 @@ pub enum MigrationFault {
     Slow(u32),
     /// It breaks halfway, and a second after the server was seen ACTIVE it turns to ERROR, though its guest runs.
     FalseError,
+    /// It goes well, but its record vanishes from every list as it begins to copy.
+    Vanish,
+    /// It goes well, but Nova names the source as the instance's host for so long after the guest has switched over.
+    StaleHost(Span),
 }
 
 /// Makes reboots go wrong.
@@ -160,6 +164,8 @@ pub struct ApiRule {
 pub enum ApiFault {
     /// 429.
     TooManyRequests,
+    /// 409, nothing done: what is asked for does not fit the state of things at this moment.
+    Conflict,
     /// 500, nothing done.
     ServerError,
     /// 503, nothing done.
@@ -230,6 +236,9 @@ pub enum What {
     Deleted(String),
     /// An instance's owner locks it.
     Locked(String),
+    /// An instance's owner gives it twice the memory, which takes it to another host, and confirms so long after it
+    /// arrived there.
+    Resized(String, Span),
     /// Somebody starts the domain of a stopped instance by hand: Nova knows nothing of it.
     DomainStarted(String),
     /// Somebody ends it again.

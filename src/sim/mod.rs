@@ -14,5 +14,5 @@ pub mod world;
 
 pub use ports::{SimClock, SimCloud, SimOutside, SimRegion, SimShell};
 pub use remote::SimRemoteShell;
-pub use scenario::Scenario;
+pub use scenario::{Placing, Scenario};
 pub use texts::NOVA_CONF_HOST_MODEL;

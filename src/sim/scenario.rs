@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::faults::Faults;
 use super::texts::{NOVA_CONF_CUSTOM, NOVA_CONF_HOST_MODEL};
-use super::world::{Capacity, Machine, NewServer, Os, Processor, SimAggregate, Timing, World, boot_id, dice, uuid};
+use super::world::{
+    Capacity, Machine, NewServer, Os, Processor, SimAggregate, SimHost, Timing, World, boot_id, dice, heaviest, uuid,
+};
 use crate::model::{
     Group, GroupId, GroupPolicy, GroupRules, HostIdentity, HostName, InstanceStatus, Percent, ProjectId, Resources,
     ZoneName,
@@ -69,10 +71,31 @@ pub struct Scenario {
     pub locked: Percent,
     /// Share of instances that asked for the zone they are in.
     pub pinned: Percent,
+    /// On which of the hosts that may have one an instance begins.
+    #[serde(skip_serializing_if = "Placing::is_in_turn")]
+    pub placing: Placing,
     /// How long things take.
     pub timing: Timing,
     /// What goes wrong.
     pub faults: Faults,
+}
+
+/// How instances come to their first host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Placing {
+    /// One host after the other.
+    #[default]
+    InTurn,
+    /// As Nova's scheduler weighs hosts; members of a group still take turns.
+    Weighed,
+}
+
+impl Placing {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+    fn is_in_turn(&self) -> bool {
+        *self == Self::InTurn
+    }
 }
 
 /// What each host may give to instances.
@@ -121,6 +144,7 @@ impl Default for Scenario {
             paused: share(3.0),
             locked: Percent::default(),
             pinned: share(10.0),
+            placing: Placing::default(),
             timing: Timing::default(),
             faults: Faults::default(),
         }
@@ -236,10 +260,16 @@ impl Scenario {
             let draw = self.draw_instance(&name);
             // The first host from its turn on that has room; nothing where none has.
             let turn = (index..index + homes.len()).map(|at| &homes[at % homes.len()]);
-            let home = turn
-                .into_iter()
-                .find(|(host, _)| world.host(host).is_some_and(|host| fits(&draw.resources, host)))
-                .cloned();
+            let fit =
+                |(host, _): &&(HostName, ZoneName)| world.host(host).is_some_and(|host| fits(&draw.resources, host));
+            let home = match self.placing {
+                Placing::Weighed if group.is_none() => {
+                    let offered: Vec<&SimHost> =
+                        homes.iter().filter(fit).filter_map(|(host, _)| world.host(host)).collect();
+                    heaviest(&offered).map(|host| (host.name.clone(), host.zone.clone()))
+                }
+                Placing::Weighed | Placing::InTurn => turn.into_iter().find(fit).cloned(),
+            };
             let Some((host, zone)) = home else { continue };
             let pinned_zone = draw.pinned.then_some(zone);
             world.add_server(NewServer {
@@ -298,7 +328,7 @@ struct Drawn {
     project: ProjectId,
 }
 
-fn fits(resources: &Resources, host: &super::world::SimHost) -> bool {
+fn fits(resources: &Resources, host: &SimHost) -> bool {
     let mut wanted = host.used();
     wanted.add(resources);
     wanted.fits_in(&host.allocatable())

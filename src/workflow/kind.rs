@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::FailureCause;
+
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident = $text:literal),* $(,)?) => {
         /// What a step does. Its name is the second part of a step's id.
@@ -75,6 +77,24 @@ kinds! {
 }
 
 impl StepKind {
+    /// The kind of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+
+    /// What a host failed in that failed in such a step.
+    pub const fn cause(self) -> FailureCause {
+        match self {
+            Self::Identify | Self::Disable | Self::Hook | Self::Resolve | Self::Move => FailureCause::Drain,
+            Self::Stage | Self::Update | Self::Configure | Self::VerifyConfig | Self::Command | Self::Ansible => {
+                FailureCause::Update
+            }
+            Self::Fence | Self::Reboot | Self::Return | Self::Unfence | Self::ColdBoot => FailureCause::Reboot,
+            Self::Evidence => FailureCause::Evidence,
+            Self::Enable | Self::Unhook | Self::Settle | Self::Probe | Self::Quarantine => FailureCause::Enable,
+        }
+    }
+
     /// Whether the step belongs to the ordinary way of a host alone, and not to the aftercare of a failed one as well.
     pub const fn is_ordinary(self) -> bool {
         !matches!(self, Self::Unfence | Self::Quarantine | Self::Unhook)

@@ -256,13 +256,32 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// Rooms of the library's own tests: none of them ships.
+const TESTS: &[&str] = &["simulation/"];
+
 fn all_sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut paths = Vec::new();
     sources(&root, &mut paths);
     paths.sort();
     let shown = |path: &Path| path.strip_prefix(&root).expect("found under the root").to_string_lossy().into_owned();
-    paths.iter().map(|path| (shown(path), fs::read_to_string(path).expect("readable source"))).collect()
+    let ships = |path: &&PathBuf| !TESTS.iter().any(|room| shown(path).starts_with(room));
+    let read = |path: &PathBuf| (shown(path), fs::read_to_string(path).expect("readable source"));
+    paths.iter().filter(ships).map(read).collect()
+}
+
+#[test]
+fn the_simulation_and_its_mistakes_do_not_ship() {
+    let (_, root) = all_sources().into_iter().find(|(path, _)| path == "lib.rs").unwrap();
+    assert!(root.contains("#[cfg(test)]\nmod simulation;"));
+    for (path, source) in all_sources() {
+        let lines: Vec<&str> = source.lines().collect();
+        for (number, _) in lines.iter().enumerate().filter(|(_, line)| line.contains("Mistake::")) {
+            // Within the statement that an attribute keeps out of every other build.
+            let near = &lines[number.saturating_sub(3)..=number];
+            assert!(near.iter().any(|line| line.trim() == "#[cfg(test)]"), "src/{path}:{}", number + 1);
+        }
+    }
 }
 
 #[test]

@@ -70,6 +70,7 @@ impl Lines {
             | EventKind::GateOpened { .. }
             | EventKind::RunContinued { .. }
             | EventKind::StopRequested { .. }
+            | EventKind::HealthSeen { .. }
             | EventKind::LimitsChanged { .. }
             | EventKind::RunEnded { .. } => None,
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Decision, Wait};
-use crate::model::{HostName, StepId, Window};
+use crate::model::{HostName, StepId, Window, WindowsEnd};
 use crate::plan::PlannedHost;
 use crate::run::host::{HostPhase, HostState, StepState, StepStatus};
 use crate::run::state::{Gate, Pulse, RunState, RunStatus};
@@ -58,6 +58,8 @@ impl View<'_> {
             return None;
         }
         let may_leave = |pulse: &Pulse| pulse.moving.len() < limits.migrations_per_source;
+        #[cfg(test)]
+        let may_leave = |pulse: &Pulse| may_leave(pulse) || crate::simulation::Mistake::IgnoresLimitsOnMoves.is_made();
         let hosts = self.state.index.with_moves().filter(|place| self.state.index.pulse(*place).is_some_and(may_leave));
         let mut moves = hosts.flat_map(|place| self.ready(place, |pulse| &pulse.moves));
         moves.find_map(|step| {
@@ -115,7 +117,12 @@ impl View<'_> {
         if kind == StepKind::Unfence && self.state.hosts().get(&step.step.host).is_some_and(stops_compute) {
             return Err(Wait::Paused("nova-compute is being stopped".to_owned()));
         }
+        if self.is_parked(step) {
+            return Err(Wait::Window);
+        }
         match self.state.status() {
+            #[cfg(test)]
+            RunStatus::Paused(..) if crate::simulation::Mistake::IgnoresPauses.is_made() => {}
             RunStatus::Paused(_, reason) => {
                 // A host that was rebooted is brought back: that returns capacity and changes nothing else.
                 let gives_back = matches!(
@@ -136,6 +143,16 @@ impl View<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a begun host waits where it is for a window to open: one whose fence may be up goes on, since its owners are
+    /// locked out until it is back.
+    fn is_parked(&self, step: &StepState) -> bool {
+        let policy = &self.state.rollout().policy;
+        policy.windows_end == WindowsEnd::Park
+            && step.step.kind.is_ordinary()
+            && !self.state.hosts().get(&step.step.host).is_some_and(|host| host.has_begun(StepKind::Fence))
+            && !windows::is_open(&policy.windows, self.now)
     }
 
     /// Whether the canary hosts' gate is reached or opens.
@@ -213,7 +230,10 @@ impl View<'_> {
         if self.state.sick_since().is_some() {
             return Err(Wait::ControlPlane);
         }
-        if !planned.canary {
+        let watched = !planned.canary;
+        #[cfg(test)]
+        let watched = watched && !crate::simulation::Mistake::IgnoresTheGate.is_made();
+        if watched {
             match self.state.gate() {
                 Gate::Open => {}
                 Gate::Closed => return Err(Wait::Canary),
@@ -222,6 +242,12 @@ impl View<'_> {
         }
         if !windows::admit(self.windows_of(planned), self.now, planned.finish_s - planned.start_s) {
             return Err(Wait::Window);
+        }
+        let unwell = self.state.unwell();
+        #[cfg(test)]
+        let unwell = unwell.filter(|_| !crate::simulation::Mistake::IgnoresHealthGates.is_made());
+        if let Some((gate, health)) = unwell {
+            return Err(Wait::Health(gate.to_owned(), health.map(|health| health.said.clone())));
         }
         if let Some(boot) = &planned.cold_boot {
             return cold_boots::admits(self.state, boot).map_err(Wait::Limit);

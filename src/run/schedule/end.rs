@@ -2,11 +2,13 @@
 
 use super::begin::{View, begin, is_owed};
 use super::{Decision, Wait, active};
+use crate::model::StepId;
 use crate::plan::PlannedHost;
 use crate::run::event::{Outcome, PauseCause};
 use crate::run::host::{HostPhase, StepState, StepStatus};
 use crate::run::state::RunStatus;
 use crate::run::{room, windows};
+use crate::workflow::StepKind;
 
 impl View<'_> {
     /// The end, when nothing is under way and nothing more can be begun.
@@ -74,25 +76,23 @@ impl View<'_> {
                     return Some(begin(planned));
                 }
                 Err(Wait::Room(refusal)) => {
-                    let host = planned.host.clone();
-                    return Some(Decision::Skip { host, reason: format!("no room for its instances: {refusal}") });
+                    return Some(self.left_alone(planned, format!("no room for its instances: {refusal}")));
                 }
                 // A limit that nothing under way will free, such as a zone's last host that must stay in service.
                 Err(Wait::Limit(reached)) => {
-                    let host = planned.host.clone();
-                    return Some(Decision::Skip { host, reason: format!("a limit keeps it in service: {reached}") });
+                    return Some(self.left_alone(planned, format!("a limit keeps it in service: {reached}")));
                 }
                 Err(Wait::Window) if self.never_fits(planned) => {
-                    let host = planned.host.clone();
                     let minutes = ((planned.finish_s - planned.start_s) / 60.0).ceil();
                     let reason = format!("no maintenance window is as long as the {minutes} min that it takes");
-                    return Some(Decision::Skip { host, reason });
+                    return Some(self.left_alone(planned, reason));
                 }
                 Ok(())
                 | Err(
                     Wait::Canary
                     | Wait::Gate(_)
                     | Wait::Window
+                    | Wait::Health(..)
                     | Wait::Retry(_)
                     | Wait::ControlPlane
                     | Wait::Paused(_)
@@ -101,6 +101,18 @@ impl View<'_> {
             }
         }
         None
+    }
+
+    /// A waiting host is left alone; one that was to be tried again stays quarantined, because it is disabled by us and
+    /// perhaps half updated.
+    fn left_alone(&self, planned: &PlannedHost, reason: String) -> Decision {
+        let host = planned.host.clone();
+        let touched = self.state.hosts().get(&host).is_some_and(|host| host.memory().service_before.is_some());
+        if touched {
+            let step = StepId::of(&host, StepKind::Identify.name());
+            return Decision::Quarantine { host, step, reason };
+        }
+        Decision::Skip { host, reason }
     }
 
     /// Whether no maintenance window is long enough for the host.

@@ -73,11 +73,19 @@ pub(super) fn out_of_hand(state: &RunState, now: Timestamp) -> Option<Decision> 
 
 /// A pause when more hosts failed than the budget allows, or a canary did, and nobody has acknowledged it.
 pub(super) fn budget(state: &RunState) -> Option<Decision> {
+    #[cfg(test)]
+    if crate::simulation::Mistake::IgnoresTheBudget.is_made() {
+        return None;
+    }
     if *state.status() != RunStatus::Running || state.unacknowledged_failures() == 0 {
         return None;
     }
     let failed = state.index.in_phase(HostPhase::Quarantined).filter_map(|place| state.at(place));
-    let failed: Vec<&PlannedHost> = failed.map(|(planned, _)| planned).collect();
+    let failed: Vec<_> = failed.collect();
+    let in_cause = |cause| failed.iter().filter(|(_, host)| host.failed_in.map(StepKind::cause) == Some(cause)).count();
+    let causes = state.rollout().policy.failure_budget.per_cause.iter();
+    let cause = causes.map(|(cause, most)| (cause, in_cause(*cause), most)).find(|(_, count, most)| count > most);
+    let failed: Vec<&PlannedHost> = failed.iter().map(|(planned, _)| *planned).collect();
     let budget = &state.rollout().policy.failure_budget;
     let zone = failed.iter().find_map(|host| {
         let zone = host.zone.as_ref()?;
@@ -90,6 +98,8 @@ pub(super) fn budget(state: &RunState) -> Option<Decision> {
         format!("{} hosts failed; the budget is {} (failure_budget.hosts)", failed.len(), budget.hosts)
     } else if let Some((zone, count)) = zone {
         format!("{count} hosts of {zone} failed; the budget is {} (failure_budget.per_zone)", budget.per_zone)
+    } else if let Some((cause, count, most)) = cause {
+        format!("{count} hosts failed in {cause}; the budget is {most} (failure_budget.per_cause)")
     } else {
         return None;
     };

@@ -25,6 +25,8 @@ pub enum Wait {
     Gate(Option<Timestamp>),
     /// For a window.
     Window,
+    /// For a health gate to be well; what it says.
+    Health(String, Option<String>),
     /// For the next attempt.
     Retry(Timestamp),
     /// For the control plane to be well.
@@ -44,6 +46,8 @@ impl fmt::Display for Wait {
             Self::Gate(Some(at)) => write!(f, "for the canary hosts' soak time, until {at}"),
             Self::Gate(None) => f.write_str("for approval after the canary hosts"),
             Self::Window => f.write_str("for a maintenance window"),
+            Self::Health(gate, Some(said)) => write!(f, "for health gate {gate} to be well: {said}"),
+            Self::Health(gate, None) => write!(f, "for the answer of health gate {gate}"),
             Self::Retry(at) => write!(f, "to be tried again at {at}"),
             Self::ControlPlane => f.write_str("for the control plane to be well"),
             Self::Paused(reason) => write!(f, "because the run is paused: {reason}"),

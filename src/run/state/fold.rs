@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::super::event::{Event, EventKind, FaultScope, GateName, Outcome, StepFailure, StepOutput};
 use super::super::host::{HostPhase, HostState, StepState, StepStatus};
-use super::{Gate, IllegalTransition, RunState, RunStatus, host_of};
+use super::{Gate, Health, IllegalTransition, RunState, RunStatus, host_of};
 use crate::actions::ErrorClass;
 use crate::model::{HostName, NewInstances, StepId};
 use crate::workflow::StepKind;
@@ -56,6 +56,7 @@ impl RunState {
             | EventKind::TargetSeen { .. }
             | EventKind::GateReached { .. }
             | EventKind::GateOpened { .. }
+            | EventKind::HealthSeen { .. }
             | EventKind::RunPaused { .. }
             | EventKind::StopRequested { .. }
             | EventKind::LimitsChanged { .. }
@@ -76,6 +77,7 @@ impl RunState {
             EventKind::RunResumed { runner } => {
                 self.resumed += 1;
                 self.runner = Some(runner.clone());
+                self.health.clear();
                 self.ended = None;
                 if !matches!(self.status, RunStatus::Paused(..)) {
                     self.status = RunStatus::Running;
@@ -102,16 +104,18 @@ impl RunState {
             EventKind::TargetSeen { host, came, gone } => {
                 self.occupancy.see(host, came, gone).map_err(|refusal| refusal.to_string())?;
             }
-            EventKind::HostQuarantined { host, reason, .. } => {
+            EventKind::HostQuarantined { host, step, reason } => {
                 let state = self.host_mut(host)?;
                 state.phase = HostPhase::Quarantined;
                 state.since = event.at;
                 state.why = Some(reason.clone());
+                state.failed_in = step.as_str().split('/').nth(1).and_then(StepKind::named);
                 state.memory.quarantined = Some(reason.clone());
                 state.add_aftercare(host);
                 // A host that the region does not list is no target anyway.
                 let _ = self.occupancy.retire(host);
                 self.reliefs += 1;
+                self.health.clear();
                 self.forget_sickness_that_nobody_asks_about();
             }
             EventKind::HostSkipped { host, reason } => {
@@ -145,9 +149,15 @@ impl RunState {
             }
             EventKind::GateReached { gate: GateName::Canary, opens_at } => self.gate = Gate::Reached(*opens_at),
             EventKind::GateOpened { gate: GateName::Canary, .. } => self.gate = Gate::Open,
+            EventKind::HealthSeen { gate, is_well, said } => {
+                let health = Health { is_well: *is_well, said: said.clone(), since: event.at };
+                self.health.insert(gate.clone(), health);
+            }
             EventKind::RunPaused { cause, reason } => self.status = RunStatus::Paused(*cause, reason.clone()),
             EventKind::RunContinued { .. } => {
                 self.status = RunStatus::Running;
+                // What was said before a pause may be days old.
+                self.health.clear();
                 self.acknowledged_failures = self.count(HostPhase::Quarantined);
                 self.drift = None;
                 // Somebody has looked: what waited for another attempt need not wait longer.
@@ -243,6 +253,8 @@ impl RunState {
             state.add_probe(&host);
         } else if matches!(kind, Some(StepKind::Settle | StepKind::Probe | StepKind::ColdBoot)) {
             state.phase = HostPhase::Done;
+            self.health.clear();
+            let state = self.host_mut(&host)?;
             state.since = now;
             // Nothing decides by the steps of a host that is done; a long run keeps its memory flat.
             state.steps.clear();
@@ -398,6 +410,7 @@ fn opens(kind: &EventKind) -> bool {
         | EventKind::HostRetried { .. }
         | EventKind::GateReached { .. }
         | EventKind::GateOpened { .. }
+        | EventKind::HealthSeen { .. }
         | EventKind::RunPaused { .. }
         | EventKind::RunContinued { .. }
         | EventKind::StopRequested { .. }

@@ -1,6 +1,7 @@
 //! Tests of the pure core: the fold and the decisions.
 
 mod cold_boots;
+mod course;
 mod crowds;
 mod failures;
 mod fixture;

@@ -264,6 +264,9 @@ impl Face {
             ApiFault::TooManyRequests => {
                 Some(self.error(form, StatusCode::TOO_MANY_REQUESTS, "This request was rate-limited."))
             }
+            ApiFault::Conflict => {
+                Some(self.error(form, StatusCode::CONFLICT, "It is in the middle of something else."))
+            }
             ApiFault::ServerError => Some(self.error(form, StatusCode::INTERNAL_SERVER_ERROR, "Unexpected API Error.")),
             // A proxy says this, in its own form.
             ApiFault::Unavailable => {

@@ -98,6 +98,9 @@ impl SimCloud {
             Some(ApiFault::TooManyRequests) => {
                 return fail(CloudErrorKind::TooManyRequests, Some(429), "too many requests");
             }
+            Some(ApiFault::Conflict) => {
+                return fail(CloudErrorKind::Conflict, Some(409), "it is in the middle of something else");
+            }
             Some(ApiFault::ServerError) => {
                 return fail(CloudErrorKind::Server, Some(500), "Unexpected API Error.");
             }
@@ -240,11 +243,11 @@ impl Compute for SimCloud {
         let list = |world: &World| -> Vec<Server> {
             let server = |server: &SimServer| server_of(world, server, View::List);
             match (&query.host, query.changes_since) {
-                (Some(host), None) => world.servers_on(host).map(server).collect(),
+                (Some(host), None) => world.servers_shown_on(host).map(server).collect(),
                 (host, since) => world
                     .all_servers()
                     .filter(|server| since.map_or(!server.is_deleted(), |since| server.updated >= since))
-                    .filter(|server| host.is_none() || server.host == *host)
+                    .filter(|server| host.is_none() || world.shown_host(server) == host.as_ref())
                     .filter(|server| query.name.as_ref().is_none_or(|name| server.name == *name))
                     .map(server)
                     .collect(),
@@ -402,7 +405,8 @@ fn flavor_of(server: &SimServer) -> Flavor {
 }
 
 fn server_of(world: &World, server: &SimServer, view: View) -> Server {
-    let zone = server.host.as_ref().and_then(|name| world.host(name)).map(|host| host.zone.clone());
+    let host = world.shown_host(server);
+    let zone = host.and_then(|name| world.host(name)).map(|host| host.zone.clone());
     let groups = match view {
         View::List => Vec::new(),
         View::Show => server.group.iter().map(ToString::to_string).collect(),
@@ -411,7 +415,7 @@ fn server_of(world: &World, server: &SimServer, view: View) -> Server {
         id: server.id,
         name: server.name.clone(),
         project: server.project.clone(),
-        host: server.host.clone(),
+        host: host.cloned(),
         status: server.status(),
         vm_state: server.vm_state.word().to_owned(),
         task_state: server.task.map(|task| task.word().to_owned()),
@@ -458,6 +462,7 @@ fn migration_of(record: &Record) -> Migration {
         kind: match record.kind {
             RecordKind::Live => MigrationKind::Live,
             RecordKind::Cold => MigrationKind::Cold,
+            RecordKind::Resize => MigrationKind::Resize,
         },
         source: Some(record.source.clone()),
         target: record.target.clone(),

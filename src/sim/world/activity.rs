@@ -83,7 +83,10 @@ impl World {
                 events: Vec::new(),
             });
         }
-        self.record_change(|| format!("{action} {id}"));
+        self.record_change(|| match caller {
+            Caller::Operator => format!("{action} {id}"),
+            Caller::Owner => format!("{action} {id} by its owner"),
+        });
         request
     }
 

@@ -1,6 +1,7 @@
 //! What is due when: the only thing that moves a simulated region besides requests.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -30,6 +31,8 @@ pub(super) enum Happening {
     HostUp { host: HostName },
     /// An incident of the scenario.
     Incident { index: usize },
+    /// An owner confirms a resize, or looks again whether it has arrived.
+    OwnerConfirms { server: InstanceId, every: Duration },
     /// A tenant creates or deletes an instance.
     Tenant,
 }

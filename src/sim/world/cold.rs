@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::agenda::{ColdStage, Happening};
 use super::record::{Record, RecordKind, RecordStatus};
 use super::{Caller, Power, Refusal, Task, VmState, World};
-use crate::model::{DomainState, HostName, InstanceId, RequestId, ServiceState};
+use crate::model::{DomainState, HostName, InstanceId, RequestId, Resources, ServiceState};
 
 /// How long each of the last steps of a cold migration takes.
 const STEP: Duration = Duration::from_millis(600);
@@ -44,6 +44,22 @@ impl World {
         Ok(request)
     }
 
+    /// `resize` to a flavor with twice the memory, onto another host. What the source holds for it stays there until it is
+    /// confirmed.
+    pub fn resize(&mut self, id: InstanceId, caller: Caller) -> Result<RequestId, Refusal> {
+        let server = self.unlocked(id, caller)?;
+        server.expect_state("resize", &[VmState::Active, VmState::Stopped])?;
+        server.expect_idle("resize")?;
+        let source = server.host.as_ref().and_then(|name| self.hosts.get(name));
+        if source.is_none_or(|host| self.service_state(host) != ServiceState::Up) {
+            return Err(Refusal::conflict("Service is unavailable at this time."));
+        }
+        let request = self.begin_activity(id, "resize", caller);
+        self.set_task(id, Some(Task::ResizePrep));
+        self.plan_record(id, RecordKind::Resize, None, &request);
+        Ok(request)
+    }
+
     /// `confirmResize`.
     pub fn confirm_resize(&mut self, id: InstanceId, caller: Caller) -> Result<RequestId, Refusal> {
         let server = self.unlocked(id, caller)?;
@@ -74,7 +90,10 @@ impl World {
     }
 
     fn schedule_cold(&mut self, record: &Record) {
-        let Some(server) = self.servers.get(&record.instance).cloned() else { return };
+        let Some(mut server) = self.servers.get(&record.instance).cloned() else { return };
+        if record.kind == RecordKind::Resize {
+            server.resources = larger(&server.resources);
+        }
         self.hold_source(&record.source, record.instance, record.uuid);
         let excluded = BTreeSet::from([record.source.clone()]);
         match self.choose_target(&server, record.requested.as_ref(), &excluded) {
@@ -112,6 +131,11 @@ impl World {
         let Some(target) = record.target.clone() else { return };
         self.set_task(record.instance, Some(Task::ResizeFinish));
         self.place(record.instance, &target);
+        if record.kind == RecordKind::Resize
+            && let Some(server) = self.servers.get_mut(&record.instance)
+        {
+            server.resources = larger(&server.resources);
+        }
         self.records.set_status(record.id, RecordStatus::Finished, self.now);
         self.plan(STEP, Happening::Cold { migration: record.id, stage: ColdStage::Settle });
     }
@@ -142,4 +166,12 @@ impl World {
             self.turn(record.instance, VmState::Stopped, DomainState::ShutOff);
         }
     }
+}
+
+/// What a flavor with twice the memory asks for.
+fn larger(resources: &Resources) -> Resources {
+    resources
+        .iter()
+        .map(|(class, amount)| (class.to_owned(), if class == "MEMORY_MB" { 2 * amount } else { amount }))
+        .collect()
 }

@@ -30,6 +30,7 @@ impl World {
                 if let Some(open) = self.records.get_mut(record.id) {
                     open.epoch += 1;
                     open.copy = open.copy.map(|(began, _)| (began, None));
+                    open.target_died = true;
                 }
                 self.plan_live(record.id, self.timing.rpc_timeout.get(), LiveStage::TargetLost);
             }

@@ -6,11 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::job::JobState;
 use super::machine::Machine;
 use super::random::Spread;
 use super::service::{ComputeProcess, ServiceRow};
 use super::{World, random};
-use crate::model::{DomainState, HostName, InstanceId, RequestId, Resources, ServiceId, ZoneName};
+use crate::model::{DomainState, HostName, InstanceId, RequestId, Resources, ServiceId, UnitName, ZoneName};
 
 /// One resource class of a host, as Placement keeps it.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,6 +122,18 @@ impl SimHost {
     /// Domains that would be lost if the host went down.
     pub fn live_domains(&self) -> impl Iterator<Item = (InstanceId, &SimDomain)> {
         self.domains.iter().filter(|(_, domain)| domain.state.would_be_lost()).map(|(id, domain)| (*id, domain))
+    }
+
+    /// Units of jobs that run.
+    pub(super) fn jobs_running(&self) -> Vec<UnitName> {
+        let running = self.machine.jobs.iter().filter(|(_, job)| job.state == JobState::Running);
+        running.map(|(unit, _)| unit.clone()).collect()
+    }
+
+    /// What is free of a class.
+    pub(in crate::sim) fn free(&self, class: &str) -> u64 {
+        let used: u64 = self.allocations.values().map(|held| held.get(class)).sum();
+        self.inventory.get(class).map_or(0, Capacity::allocatable).saturating_sub(used)
     }
 
     /// Whether `resources` fit beside what is allocated.

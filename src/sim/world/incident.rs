@@ -1,11 +1,19 @@
 //! Faults at work: rules that fit, incidents that fall due, chance.
 
+use std::time::Duration;
+
 use rand::Rng;
 
 use super::agenda::Happening;
 use super::{Caller, ServiceChange, SimServer, VmState, World, later};
-use crate::model::{DomainState, HostName, Percent, Resources, ServiceStatus};
+use crate::model::{DomainState, HostName, InstanceId, Percent, Resources, ServiceStatus};
 use crate::sim::faults::{ApiFault, Faults, HostFault, JobFault, MigrationFault, ShellFault, What, When};
+
+/// Whether an operation asks for a change of an instance: those are what Nova answers with 409.
+fn changes_something(operation: &str) -> bool {
+    ["live_migrate", "cold_migrate", "confirm_resize", "abort_migration", "force_complete", "stop", "start"]
+        .contains(&operation)
+}
 
 impl World {
     /// Sets what goes wrong; incidents of the beginning count from this moment.
@@ -41,6 +49,7 @@ impl World {
             What::Stopped(server) => self.by_owner(&server, World::stop),
             What::Deleted(server) => self.by_owner(&server, World::delete),
             What::Locked(server) => self.by_owner(&server, |world, id, _| world.set_lock(id, true)),
+            What::Resized(server, confirms) => self.resized_by_owner(&server, confirms.get()),
             What::DomainStarted(server) => self.by_hand(&server, DomainState::ShutOff, DomainState::Running),
             What::DomainStopped(server) => self.by_hand(&server, DomainState::Running, DomainState::ShutOff),
             What::Disabled(host) => self.by_somebody(&host, ServiceStatus::Disabled),
@@ -77,10 +86,31 @@ impl World {
     fn by_owner(
         &mut self,
         server: &str,
-        ask: fn(&mut Self, crate::model::InstanceId, Caller) -> Result<crate::model::RequestId, super::Refusal>,
+        ask: fn(&mut Self, InstanceId, Caller) -> Result<crate::model::RequestId, super::Refusal>,
     ) {
         if let Some(id) = self.find_server(server).map(|server| server.id) {
             drop(ask(self, id, Caller::Owner));
+        }
+    }
+
+    /// An owner's resize, to be confirmed once it waits for that.
+    fn resized_by_owner(&mut self, server: &str, confirms: Duration) {
+        let Some(id) = self.find_server(server).map(|server| server.id) else { return };
+        if self.resize(id, Caller::Owner).is_ok() {
+            self.plan(confirms, Happening::OwnerConfirms { server: id, every: confirms });
+        }
+    }
+
+    /// Confirms a resize that has arrived; looks again later at one that has not, and no more at one that failed.
+    pub(super) fn owner_confirms(&mut self, id: InstanceId, every: Duration) {
+        let Some(server) = self.servers.get(&id) else { return };
+        match (server.vm_state, server.task) {
+            (VmState::Resized, None) => drop(self.confirm_resize(id, Caller::Owner)),
+            (_, Some(_)) => {
+                let again = every.max(Duration::from_secs(1));
+                self.plan(again, Happening::OwnerConfirms { server: id, every });
+            }
+            (_, None) => {}
         }
     }
 
@@ -133,13 +163,17 @@ impl World {
             return None;
         }
         let mut dice = self.dice("api", operation, nth);
-        (dice.random::<f64>() < share.fraction()).then(|| match dice.random_range(0..6) {
+        // A question has nothing to be in conflict with.
+        let kinds = if changes_something(operation) { 8 } else { 7 };
+        (dice.random::<f64>() < share.fraction()).then(|| match dice.random_range(0..kinds) {
             0 => ApiFault::TooManyRequests,
             1 => ApiFault::ServerError,
             2 => ApiFault::Unavailable,
             3 => ApiFault::TimeoutAfterEffect,
             4 => ApiFault::Reset,
-            _ => ApiFault::ResetAfterEffect,
+            5 => ApiFault::ResetAfterEffect,
+            6 => ApiFault::Timeout,
+            _ => ApiFault::Conflict,
         })
     }
 

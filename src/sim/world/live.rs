@@ -114,7 +114,7 @@ impl World {
             kind: opening.kind,
             status: match opening.kind {
                 RecordKind::Live => RecordStatus::Accepted,
-                RecordKind::Cold => RecordStatus::PreMigrating,
+                RecordKind::Cold | RecordKind::Resize => RecordStatus::PreMigrating,
             },
             source,
             target: None,
@@ -128,12 +128,14 @@ impl World {
             switched: false,
             orphaned: false,
             aborting: false,
+            target_died: false,
+            vanished: false,
             fault: None,
         });
         let after = self.timing.schedule.draw(&mut self.dice("schedule", &opening.instance.to_string(), number));
         match opening.kind {
             RecordKind::Live => self.plan_live(number, after, LiveStage::Schedule),
-            RecordKind::Cold => {
+            RecordKind::Cold | RecordKind::Resize => {
                 self.plan(after, Happening::Cold { migration: number, stage: ColdStage::Schedule });
             }
         }
@@ -322,6 +324,7 @@ impl World {
         self.records.set_status(record.id, RecordStatus::Running, now);
         if let Some(open) = self.records.get_mut(record.id) {
             open.copy = Some((now, stage.map(|_| later(now, takes))));
+            open.vanished = record.fault == Some(MigrationFault::Vanish);
         }
         if let Some((after, stage)) = stage {
             self.plan_live(record.id, after, stage);
@@ -349,8 +352,12 @@ impl World {
         if let Some(host) = self.hosts.get_mut(&record.source) {
             host.departed.insert(record.instance, self.now);
         }
-        if record.fault == Some(MigrationFault::AfterSwitch) {
-            self.set_error(record.instance, AFTER_SWITCH);
+        match record.fault {
+            Some(MigrationFault::AfterSwitch) => self.set_error(record.instance, AFTER_SWITCH),
+            Some(MigrationFault::StaleHost(span)) => {
+                self.stale.insert(record.instance, (record.source.clone(), later(self.now, span.get())));
+            }
+            Some(_) | None => {}
         }
         if let Some(open) = self.records.get_mut(record.id) {
             open.switched = true;

@@ -40,9 +40,10 @@ pub use host::{Capacity, SimDomain, SimHost};
 pub use job::{JobState, SimJob, Work};
 pub use machine::{CurrentBoot, Machine, Os, Processor, Role, Update};
 pub use random::{Spread, dice, uuid};
-pub use reboot::{ShellRefusal, boot_id};
+pub use reboot::{RebootOrdered, ShellRefusal, boot_id};
 pub use record::{Record, RecordKind, RecordStatus};
 pub use refusal::{Refusal, RefusalKind};
+pub(super) use scheduler::heaviest;
 pub use server::{Power, SimServer, Task, VmState};
 pub use server_tasks::NewServer;
 pub use service::ServiceChange;
@@ -120,6 +121,9 @@ pub struct World {
     executables: BTreeMap<String, u32>,
     silences: BTreeMap<String, serde_json::Value>,
     changes: Vec<Change>,
+    reboots: Vec<RebootOrdered>,
+    /// Instances for which Nova names a host that they have left, until then.
+    stale: BTreeMap<InstanceId, (HostName, Timestamp)>,
     /// Nothing is kept of what is over.
     is_forgetful: bool,
     tenants: Tenants,
@@ -153,6 +157,8 @@ impl World {
             executables: BTreeMap::new(),
             silences: BTreeMap::new(),
             changes: Vec::new(),
+            reboots: Vec::new(),
+            stale: BTreeMap::new(),
             is_forgetful: false,
             tenants: Tenants::default(),
             requests: 0,
@@ -241,6 +247,11 @@ impl World {
     /// What requests and commands changed, oldest first.
     pub fn changes(&self) -> &[Change] {
         &self.changes
+    }
+
+    /// Reboots that were ordered and accepted, oldest first, each with what was on the host.
+    pub fn reboots_ordered(&self) -> &[RebootOrdered] {
+        &self.reboots
     }
 
     /// A request id that no other request has.
@@ -336,6 +347,7 @@ impl World {
             Happening::HostDown { host } => self.host_down(&host),
             Happening::HostUp { host } => self.host_up(&host),
             Happening::Incident { index } => self.incident(index),
+            Happening::OwnerConfirms { server, every } => self.owner_confirms(server, every),
             Happening::Tenant => self.tenant_acts(),
         }
     }

@@ -7,7 +7,7 @@ use super::agenda::Happening;
 use super::host::SimHost;
 use super::machine::{CurrentBoot, Standing};
 use super::{LostGuest, World, random};
-use crate::model::{DomainState, HostIdentity, HostName, InstanceId};
+use crate::model::{DomainState, HostIdentity, HostName, InstanceId, InstanceStatus, UnitName};
 use crate::sim::faults::{HostFault, When};
 
 /// Why a command on a host was not carried out.
@@ -21,6 +21,21 @@ pub enum ShellRefusal {
     NotQuiet(String),
     /// The command failed.
     Failed(String),
+}
+
+/// A reboot that was ordered and accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RebootOrdered {
+    /// The host.
+    pub host: HostName,
+    /// When.
+    pub at: Timestamp,
+    /// Instances that Nova places on it, with their status and when each was created.
+    pub instances: Vec<(InstanceId, InstanceStatus, Timestamp)>,
+    /// Instances with an open migration into or out of it, with when that was asked for.
+    pub migrating: Vec<(InstanceId, Timestamp)>,
+    /// Units of jobs that ran on it.
+    pub jobs: Vec<UnitName>,
 }
 
 impl World {
@@ -102,6 +117,12 @@ impl World {
             host.machine.standing = Standing::GoingDown;
         }
         self.record_change(|| format!("{name}: reboot"));
+        if !self.is_forgetful {
+            let instances = self.servers_on(name).map(|server| (server.id, server.status(), server.created)).collect();
+            let migrating = self.records.open_at(name).map(|record| (record.instance, record.created)).collect();
+            let jobs = self.hosts.get(name).map(SimHost::jobs_running).unwrap_or_default();
+            self.reboots.push(RebootOrdered { host: name.clone(), at: self.now, instances, migrating, jobs });
+        }
         self.plan(takes, Happening::HostDown { host: name.clone() });
         self.trigger(&When::RebootOrdered(name.clone()));
         Ok(())

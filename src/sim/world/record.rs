@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::World;
 use super::server::words;
 use crate::model::{HostName, InstanceId, ProjectId, RequestId, Resources};
+use crate::sim::faults::MigrationFault;
 
 words! {
     /// Status of a record, in Nova's words. Source: `nova/objects/fields.py` and what was seen.
@@ -50,6 +51,8 @@ words! {
         Live = "live-migration",
         /// Cold.
         Cold = "migration",
+        /// An owner's resize.
+        Resize = "resize",
     }
 }
 
@@ -110,8 +113,12 @@ pub struct Record {
     pub(super) orphaned: bool,
     /// An abort has been ordered.
     pub(super) aborting: bool,
+    /// nova-compute on its target died while it copied.
+    pub(super) target_died: bool,
+    /// No list shows it any more.
+    pub(super) vanished: bool,
     /// How this attempt goes wrong.
-    pub(super) fault: Option<crate::sim::faults::MigrationFault>,
+    pub(super) fault: Option<MigrationFault>,
 }
 
 impl Record {
@@ -148,15 +155,28 @@ impl World {
         instance: Option<InstanceId>,
         host: Option<&'a HostName>,
     ) -> Box<dyn Iterator<Item = &'a Record> + 'a> {
+        let listed = |record: &&Record| !record.vanished;
         match (instance, host) {
-            (None, None) => Box::new(self.records.newest_first()),
-            (None, Some(host)) => Box::new(self.records.at_host(host)),
-            (Some(instance), None) => Box::new(self.records.of_instance(instance)),
+            (None, None) => Box::new(self.records.newest_first().filter(listed)),
+            (None, Some(host)) => Box::new(self.records.at_host(host).filter(listed)),
+            (Some(instance), None) => Box::new(self.records.of_instance(instance).filter(listed)),
             (Some(instance), Some(host)) => {
                 let here = move |record: &&Record| record.source == *host || record.target.as_ref() == Some(host);
-                Box::new(self.records.of_instance(instance).filter(here))
+                Box::new(self.records.of_instance(instance).filter(listed).filter(here))
             }
         }
+    }
+
+    /// Whether a migration of `instance` went wrong in a way that may leave it in ERROR, without a guest or on its way
+    /// for good, whatever its client does.
+    pub fn was_wronged(&self, instance: InstanceId) -> bool {
+        self.records.of_instance(instance).any(|record| {
+            let by_rule = matches!(
+                record.fault,
+                Some(MigrationFault::AfterSwitch | MigrationFault::FalseError | MigrationFault::HangDeaf)
+            );
+            by_rule || record.orphaned || record.target_died
+        })
     }
 
     /// Migration records that can still change, oldest first.

@@ -6,6 +6,32 @@ use super::host::SimHost;
 use super::{SimServer, World, later};
 use crate::model::{GroupPolicy, HostName, InstanceId, ServiceState, ServiceStatus};
 
+/// What Nova's weighers look at, each with a multiplier of 1: free memory, free vCPUs and free disk of each host.
+/// Source: `nova/scheduler/weights/{ram,cpu,disk}.py`; the other weighers of a default Nova tell hosts apart by things that
+/// this region does not have.
+const WEIGHED: [&str; 3] = ["MEMORY_MB", "VCPU", "DISK_GB"];
+
+/// The host with the greatest weight: each weigher's figures are stretched to 0 to 1 over the hosts that are offered, and
+/// added up. Nova takes the first of equal ones; so does this, by name.
+pub(in crate::sim) fn heaviest<'a>(offered: &[&'a SimHost]) -> Option<&'a SimHost> {
+    let mut weights = vec![0.0; offered.len()];
+    for class in WEIGHED {
+        #[expect(clippy::cast_precision_loss, reason = "amounts on a host stay far below 2^52")]
+        let free: Vec<f64> = offered.iter().map(|host| host.free(class) as f64).collect();
+        let (least, most) =
+            free.iter().fold((f64::MAX, f64::MIN), |(least, most), free| (least.min(*free), most.max(*free)));
+        if most > least {
+            for (weight, free) in weights.iter_mut().zip(&free) {
+                *weight += (free - least) / (most - least);
+            }
+        }
+    }
+    let by_weight = |(a, one): &(f64, &SimHost), (b, other): &(f64, &SimHost)| {
+        a.total_cmp(b).then_with(|| other.name.cmp(&one.name))
+    };
+    weights.into_iter().zip(offered.iter().copied()).max_by(by_weight).map(|(_, host)| host)
+}
+
 impl World {
     /// Chooses a target, or says why there is none in the words of Nova's exception.
     pub(super) fn choose_target(
@@ -28,14 +54,14 @@ impl World {
         if offered.is_empty() {
             return Err("No valid host was found. ".to_owned());
         }
-        let free = |host: &SimHost| host.allocatable().memory_mb().saturating_sub(host.used().memory_mb());
-        offered
+        let fit: Vec<&SimHost> = offered
             .into_iter()
             .filter(|host| !excluded.contains(&host.name))
             .filter(|host| host.service.status == ServiceStatus::Enabled)
             .filter(|host| self.service_state(host) == ServiceState::Up)
             .filter(|host| self.group_allows(server, host))
-            .max_by(|a, b| free(a).cmp(&free(b)).then_with(|| b.name.cmp(&a.name)))
+            .collect();
+        heaviest(&fit)
             .map(|host| host.name.clone())
             .ok_or_else(|| "No valid host was found. There are not enough hosts available.".to_owned())
     }

@@ -85,6 +85,22 @@ impl World {
         ids.into_iter().flatten().filter_map(|id| self.servers.get(id))
     }
 
+    /// The host that Nova names for `server`: the one that it is on, unless that is not known yet.
+    pub fn shown_host<'a>(&'a self, server: &'a SimServer) -> Option<&'a HostName> {
+        match self.stale.get(&server.id) {
+            Some((left, until)) if self.now < *until && server.host.is_some() => Some(left),
+            Some(_) | None => server.host.as_ref(),
+        }
+    }
+
+    /// Servers for which Nova names `host`, by id.
+    pub fn servers_shown_on<'a>(&'a self, host: &'a HostName) -> Box<dyn Iterator<Item = &'a SimServer> + 'a> {
+        if self.stale.is_empty() {
+            return Box::new(self.servers_on(host));
+        }
+        Box::new(self.servers.values().filter(move |server| self.shown_host(server) == Some(host)))
+    }
+
     /// A server by name or id, for scenarios and tests.
     pub fn find_server(&self, name_or_id: &str) -> Option<&SimServer> {
         let by_id = name_or_id.parse().ok().and_then(|id: InstanceId| self.servers.get(&id));

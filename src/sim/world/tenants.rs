@@ -6,14 +6,16 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::agenda::Happening;
+use super::host::SimHost;
+use super::scheduler::heaviest;
 use super::{Caller, World};
 use crate::model::{HostName, InstanceId, ServiceState, ServiceStatus};
 
 const DAY: f64 = 86_400.0;
 
-/// How many hosts are held against each other for an instance that is created: the one with most memory free takes it,
-/// which in a large region is close to what a scheduler does that looks at all of them.
-const CANDIDATES: u64 = 8;
+/// How many hosts are weighed against each other for an instance that is created, as Nova weighs them: all of a small
+/// region, and some of a large one, where that comes close to what a scheduler does that looks at all of them.
+const CANDIDATES: usize = 8;
 
 /// What tenants have done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -87,20 +89,21 @@ impl World {
     /// Creates an instance of the size of `model`, where one of a few hosts has room.
     fn create_like(&mut self, model: InstanceId, dice: &mut rand::rngs::StdRng) {
         let Some(resources) = self.servers.get(&model).map(|server| server.resources.clone()) else { return };
-        let mut best: Option<(u64, HostName)> = None;
-        for _ in 0..CANDIDATES {
-            let name = &self.tenants.hosts[dice.random_range(0..self.tenants.hosts.len())];
-            let Some(host) = self.hosts.get(name) else { continue };
-            let takes = host.service.status == ServiceStatus::Enabled
+        let few = self.tenants.hosts.len() <= CANDIDATES;
+        let asked: Vec<&HostName> = if few {
+            self.tenants.hosts.iter().collect()
+        } else {
+            let draw = |_| &self.tenants.hosts[dice.random_range(0..self.tenants.hosts.len())];
+            (0..CANDIDATES).map(draw).collect()
+        };
+        let takes = |host: &&SimHost| {
+            host.service.status == ServiceStatus::Enabled
                 && !host.disabled_trait
                 && self.service_state(host) == ServiceState::Up
-                && host.has_room(&resources);
-            let free = host.allocatable().memory_mb().saturating_sub(host.used().memory_mb());
-            if takes && best.as_ref().is_none_or(|(most, _)| free > *most) {
-                best = Some((free, name.clone()));
-            }
-        }
-        if let Some((_, host)) = best {
+                && host.has_room(&resources)
+        };
+        let offered: Vec<&SimHost> = asked.into_iter().filter_map(|name| self.hosts.get(name)).filter(takes).collect();
+        if let Some(host) = heaviest(&offered).map(|host| host.name.clone()) {
             let id = self.create_on(&host, resources);
             self.tenants.instances.push(id);
             self.tenants.counts.created += 1;

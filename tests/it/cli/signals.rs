@@ -38,6 +38,17 @@ fn the_first_interrupt_ends_the_run_when_what_is_under_way_has_ended() {
 }
 
 #[test]
+fn a_run_is_abandoned_from_another_terminal_while_its_runner_is_at_work() {
+    let stand = Stand::new();
+    let live = under_way(&stand);
+    let abandoned = stand.run(&["abandon", "0", "--yes", "--poll", "100ms"]);
+    abandoned.said(0, &["is at work: it is asked to stop", "abandoned"]);
+    assert!(!moving(&stand), "a migration was left in flight");
+    assert!(stand.services().iter().all(|one| one.service.disabled_reason.is_none()), "{:?}", stand.services());
+    stand.end(live).said(5, &["hint: `fleetmend resume "]);
+}
+
+#[test]
 fn the_second_interrupt_leaves_what_is_under_way_to_resume() {
     let stand = Stand::new();
     let live = under_way(&stand);

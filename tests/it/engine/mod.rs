@@ -13,7 +13,6 @@ mod fuse;
 mod ladder;
 mod lease;
 mod probe;
-mod simulation;
 mod stage;
 #[cfg(feature = "lab")]
 mod stores;

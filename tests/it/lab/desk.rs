@@ -3,7 +3,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test picks the events that it is about")]
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -28,12 +28,19 @@ pub struct Desk {
 impl Desk {
     pub fn new(policy: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let state = format!("sqlite:{}", folder.path().join("journal.db").display());
+        Self::in_folder(folder, policy, &state)
+    }
+
+    /// One whose runs are kept elsewhere.
+    pub fn with_state(policy: &str, state: &str) -> Self {
+        Self::in_folder(tempfile::tempdir().unwrap(), policy, state)
+    }
+
+    fn in_folder(folder: tempfile::TempDir, policy: &str, state: &str) -> Self {
         std::fs::write(folder.path().join("policy.yaml"), policy).unwrap();
-        let configuration = format!(
-            "format: 1\nkind: config\nssh: {{user: root, config: {}}}\nstate: sqlite:{}\n",
-            variable("LAB_SSH_CONFIG"),
-            folder.path().join("journal.db").display()
-        );
+        let ssh = format!("{{user: root, config: {}}}", variable("LAB_SSH_CONFIG"));
+        let configuration = format!("format: 1\nkind: config\nssh: {ssh}\nstate: {state}\n");
         std::fs::write(folder.path().join("fleetmend.yaml"), configuration).unwrap();
         Self { folder }
     }
@@ -108,11 +115,15 @@ impl Desk {
     }
 
     pub async fn events(&self) -> Vec<Event> {
-        let path = self.path("journal.db");
+        Self::events_in(&self.path("journal.db")).await
+    }
+
+    /// Events of the newest run in a journal.
+    pub async fn events_in(path: &Path) -> Vec<Event> {
         if !path.exists() {
             return Vec::new();
         }
-        let Ok(journal) = SqliteJournal::open_existing(&path) else { return Vec::new() };
+        let Ok(journal) = SqliteJournal::open_existing(path) else { return Vec::new() };
         let Some(run) = journal.runs().await.unwrap().first().map(|run| run.run) else { return Vec::new() };
         journal.events(run, 1).await.unwrap()
     }

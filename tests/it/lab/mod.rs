@@ -7,6 +7,7 @@ mod campaign;
 mod clouds;
 mod conformance;
 mod consoles;
+mod crashes;
 mod desk;
 mod faults;
 mod hosts;

@@ -41,6 +41,18 @@ impl Server {
         &self.address
     }
 
+    /// Stops it as a crash would, and starts it again.
+    pub(super) fn crash_and_restart(&self) {
+        script("restart", &self.place());
+    }
+
+    /// Events of the newest run.
+    pub(super) async fn events(&self) -> Vec<Event> {
+        let journal = self.journal().await;
+        let Some(run) = journal.runs().await.unwrap().first().map(|run| run.run) else { return Vec::new() };
+        journal.events(run, 1).await.unwrap()
+    }
+
     pub(super) fn place(&self) -> PathBuf {
         self.folder.path().join("server")
     }

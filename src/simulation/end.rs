@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use fleetmend::model::{HostName, InstanceStatus, Mark, ServiceStatus};
-use fleetmend::remedy::{VerdictKind, assess};
-use fleetmend::run::{HostPhase, RunState};
-use fleetmend::sim::faults::{Faults, HostFault, Incident, MigrationFault, What};
-use fleetmend::sim::world::World;
+use crate::model::{HostName, InstanceStatus, Mark, Percent, ServiceStatus};
+use crate::remedy::{VerdictKind, assess};
+use crate::run::{HostPhase, RunState};
+use crate::sim::faults::{ApiFault, Faults, HostFault, Incident, What};
+use crate::sim::world::World;
 
-use super::super::stage::Stage;
 use super::draw::Case;
+use super::stage::Stage;
 use super::watch::Watch;
 
 /// Looks at everything once more.
@@ -18,14 +18,14 @@ pub(super) async fn look(stage: &Stage, case: &Case, state: &RunState, watch: &m
     instances(stage, case, watch);
     blame(case, state, watch);
     services(stage, watch);
-    let again = fleetmend::run::load(stage.journal.as_ref(), stage.run).await.unwrap();
+    let again = crate::run::load(stage.journal.as_ref(), stage.run).await.unwrap();
     if format!("{again:?}") != format!("{state:?}") {
         watch.say("the journal tells another state than the run had".to_owned());
     }
-    let region = stage.snapshot_again().await;
+    let region = stage.look_again().await;
     for (name, host) in state.hosts().iter().filter(|(_, host)| host.phase == HostPhase::Done) {
         let Some(verdict) = region.as_ref().and_then(|region| region.host(name)) else { continue };
-        let verdict = assess(&verdict.facts, &stage.remedy).verdict;
+        let verdict = assess(&verdict.facts, Stage::remedy()).verdict;
         let seen = !matches!(verdict, VerdictKind::Unknown);
         if seen && !matches!(verdict, VerdictKind::Mitigated | VerdictKind::NotAffected) {
             watch.say(format!("{name} is {} and {verdict:?}", host.activity()));
@@ -75,16 +75,11 @@ fn hosts(stage: &Stage, case: &Case, state: &RunState, watch: &mut Watch) {
 /// What ran runs, where nothing but us could have ended it; nothing is left on its way.
 fn instances(stage: &Stage, case: &Case, watch: &mut Watch) {
     let touched = touched_instances(&case.faults);
-    let brutal = case.faults.migrations.iter().any(|rule| {
-        matches!(rule.fault, MigrationFault::AfterSwitch | MigrationFault::FalseError | MigrationFault::HangDeaf)
-    }) || case.faults.incidents.iter().any(|incident| matches!(incident.what, What::ComputeDies(_)));
-    if brutal {
-        return;
-    }
     for (id, before) in &stage.alive {
         let found = stage.region.with(|world| {
             let server = world.server(*id).ok()?;
-            (!touched.contains(&server.name)).then(|| (server.status(), server.host.clone(), runs(world, *id)))
+            let is_ours = !touched.contains(&server.name) && !world.was_wronged(*id);
+            is_ours.then(|| (server.status(), server.host.clone(), runs(world, *id)))
         });
         let Some((status, host, runs)) = found else { continue };
         if status != *before {
@@ -96,7 +91,7 @@ fn instances(stage: &Stage, case: &Case, watch: &mut Watch) {
     }
 }
 
-fn runs(world: &World, id: fleetmend::model::InstanceId) -> bool {
+fn runs(world: &World, id: crate::model::InstanceId) -> bool {
     let host = world.server(id).ok().and_then(|server| server.host.clone());
     host.and_then(|host| world.host(&host)).is_some_and(|host| host.live_domains().any(|(guest, _)| guest == id))
 }
@@ -113,6 +108,7 @@ fn blame(case: &Case, state: &RunState, watch: &mut Watch) {
         | What::Silent(..)
         | What::ControlPlaneDown(_) => true,
         What::Locked(_)
+        | What::Resized(..)
         | What::Disabled(_)
         | What::Enabled(_)
         | What::ComputeDies(_)
@@ -121,7 +117,8 @@ fn blame(case: &Case, state: &RunState, watch: &mut Watch) {
         | What::Unreachable(..)
         | What::PowerCut(_) => false,
     };
-    if !case.faults.incidents.iter().all(mild) || !case.faults.migrations.is_empty() {
+    let conflicts = case.faults.api.iter().any(|rule| rule.fault == ApiFault::Conflict);
+    if conflicts || !case.faults.incidents.iter().all(mild) || !case.faults.migrations.is_empty() {
         return;
     }
     let jobs = case.faults.jobs.iter().map(|rule| &rule.host);
@@ -131,7 +128,17 @@ fn blame(case: &Case, state: &RunState, watch: &mut Watch) {
         // Created where the plan knew of nothing: there may be no room for it anywhere else.
         let no_room =
             ["no target", "takes instances", "anti-affinity", "would take it"].iter().any(|said| why.contains(said));
-        if !wrong.contains(name) && !no_room {
+        // Three broken connections in a row are a reason: where they break by chance, some hosts have them.
+        let cut_off = case.faults.chance.shell != Percent::default()
+            && ["closed by remote host", "goes on in the boot"].iter().any(|said| why.contains(said));
+        // So does a service that falls silent for longer than three attempts take.
+        let silent = case
+            .faults
+            .incidents
+            .iter()
+            .any(|incident| matches!(&incident.what, What::Silent(host, _) if host == name));
+        let fell_silent = silent && why.contains("is down");
+        if !wrong.contains(name) && !no_room && !cut_off && !fell_silent {
             watch.say(format!("{name} is quarantined for nothing: {why}"));
         }
     }
@@ -190,6 +197,7 @@ fn touched_hosts(faults: &Faults) -> BTreeSet<HostName> {
         | What::Stopped(_)
         | What::Deleted(_)
         | What::Locked(_)
+        | What::Resized(..)
         | What::DomainStarted(_)
         | What::DomainStopped(_)
         | What::Silent(..)
@@ -202,7 +210,7 @@ fn touched_hosts(faults: &Faults) -> BTreeSet<HostName> {
 /// Instances whose owners did something to them.
 fn touched_instances(faults: &Faults) -> BTreeSet<String> {
     let touched = faults.incidents.iter().filter_map(|incident| match &incident.what {
-        What::Started(name) | What::Stopped(name) | What::Deleted(name) => Some(name.clone()),
+        What::Started(name) | What::Stopped(name) | What::Deleted(name) | What::Resized(name, _) => Some(name.clone()),
         What::Created(_)
         | What::Locked(_)
         | What::DomainStarted(_)

@@ -2,18 +2,24 @@
 
 use std::time::Duration;
 
-use fleetmend::journal::Request;
-use fleetmend::model::{HostName, InstanceHandling, InstanceStatus, Limit, Percent, Policy, Span};
-use fleetmend::sim::Scenario;
-use fleetmend::sim::faults::{
-    Chances, Faults, HostFault, HostRule, Incident, JobFault, JobRule, MigrationFault, MigrationRule, What, When,
+use crate::journal::Request;
+use crate::model::{
+    FailureCause, HealthGate, HostName, InstanceHandling, InstanceStatus, Limit, NovaConfHandling, Percent, Policy,
+    Question, Span, WallTime, Window, WindowZone, WindowsEnd,
 };
-use fleetmend::sim::world::{SimHost, Spread, Timing, World};
+use crate::sim::faults::{
+    ApiFault, ApiRule, Chances, Churn, Faults, HostFault, HostRule, Incident, JobFault, JobRule, MigrationFault,
+    MigrationRule, What, When,
+};
+use crate::sim::world::{SimHost, Spread, Timing, World};
+use crate::sim::{Placing, Scenario};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
-use super::super::fuse::Cut;
+use super::clock::Jump;
+use super::journal::{Cut, Weather};
+use super::moods::Spell;
 
 /// Everything that a seed decides.
 #[derive(Debug, Clone)]
@@ -26,6 +32,17 @@ pub(super) struct Case {
     pub deaths: Vec<Death>,
     /// What is asked from another terminal, each so long after the one before.
     pub words: Vec<(Duration, Request)>,
+    /// How the clock of the runners' machine is set, counted from the beginning of the region.
+    pub jumps: Vec<Jump>,
+    /// When the policy's health gate is not well.
+    pub ill: Vec<Spell>,
+}
+
+impl Case {
+    /// Whether every runner reads the true time.
+    pub fn has_true_clocks(&self) -> bool {
+        self.jumps.is_empty() && self.deaths.iter().all(|death| death.skew == 0)
+    }
 }
 
 /// How a runner dies, and for how long there is none.
@@ -40,20 +57,42 @@ pub(super) struct Death {
 /// How a runner dies.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum How {
-    /// At the so-manieth event from its start on.
-    AtEvent(u64, Cut),
+    /// Of its journal.
+    Journal(Weather),
     /// This long after its start, whatever it is doing.
     After(Duration),
 }
 
-pub(super) fn case(seed: u64) -> Case {
+/// How large regions are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Size {
+    /// At most 8 hosts and 40 instances.
+    Small,
+    /// At most 60 hosts and 600 instances.
+    Large,
+}
+
+pub(super) fn case(seed: u64, size: Size) -> Case {
     let mut dice = StdRng::seed_from_u64(seed);
-    let scenario = scenario(seed, &mut dice);
+    let scenario = scenario(seed, size, &mut dice);
     let policy = policy(&mut dice);
     let faults = faults(&scenario, &mut dice);
     let deaths = (0..dice.random_range(0..=5)).map(|_| death(&mut dice)).collect();
     let words = words(&scenario, &policy, &mut dice);
-    Case { scenario, policy, faults, deaths, words }
+    let jumps = (0..few(&mut dice)).map(|_| jump(&mut dice)).collect();
+    let spell = |dice: &mut StdRng| {
+        let seconds = |most, dice: &mut StdRng| Duration::from_secs(dice.random_range(0..=most));
+        (seconds(4000, dice), seconds(1200, dice))
+    };
+    let ill = (0..few(&mut dice)).map(|_| spell(&mut dice)).collect();
+    Case { scenario, policy, faults, deaths, words, jumps, ill }
+}
+
+/// A clock that was wrong and is put right, or the other way round.
+fn jump(dice: &mut StdRng) -> Jump {
+    let most = [5, 60, 600, 7200].choose(dice).copied().unwrap();
+    let seconds = dice.random_range(-most..=most);
+    Jump { after: Duration::from_secs(dice.random_range(0..=6000)), seconds }
 }
 
 fn share(dice: &mut StdRng, often: f64, most: f64) -> Percent {
@@ -61,9 +100,17 @@ fn share(dice: &mut StdRng, often: f64, most: f64) -> Percent {
     Percent::new(percent).unwrap()
 }
 
-fn scenario(seed: u64, dice: &mut StdRng) -> Scenario {
-    let hosts = dice.random_range(2..=8);
-    let instances = dice.random_range(0..=(5 * hosts).min(40));
+fn scenario(seed: u64, size: Size, dice: &mut StdRng) -> Scenario {
+    let (hosts, instances) = match size {
+        Size::Small => {
+            let hosts = dice.random_range(2..=8);
+            (hosts, dice.random_range(0..=(5 * hosts).min(40)))
+        }
+        Size::Large => {
+            let hosts = dice.random_range(9..=60);
+            (hosts, dice.random_range(hosts..=10 * hosts))
+        }
+    };
     let seconds = Duration::from_secs;
     Scenario {
         empty_hosts: dice.random_range(0..=2.min(hosts - 1)),
@@ -73,10 +120,12 @@ fn scenario(seed: u64, dice: &mut StdRng) -> Scenario {
         mitigated: share(dice, 0.3, 40.0),
         not_affected: share(dice, 0.1, 30.0),
         ubuntu: share(dice, 0.2, 100.0),
+        custom_cpu: share(dice, 0.2, 60.0),
         stopped: share(dice, 0.6, 40.0),
         paused: share(dice, 0.4, 20.0),
         locked: share(dice, 0.1, 10.0),
         pinned: share(dice, 0.3, 30.0),
+        placing: if dice.random_bool(0.8) { Placing::Weighed } else { Placing::InTurn },
         timing: Timing {
             // Minutes of firmware self-tests would only be polled through.
             boot: Spread::between(seconds(40), seconds(90)),
@@ -97,6 +146,12 @@ fn policy(dice: &mut StdRng) -> Policy {
     policy.limits.migrations_per_source = dice.random_range(1..=2);
     policy.limits.migrations_per_target = dice.random_range(1..=2);
     policy.limits.keep_up.per_aggregate = dice.random_range(0..=1);
+    policy.limits.keep_up.per_zone = dice.random_range(0..=2);
+    policy.limits.hosts_per_rack = dice.random_bool(0.2).then(|| Limit::at_most(dice.random_range(1..=2)));
+    policy.canary.approve = dice.random_bool(0.1);
+    if dice.random_bool(0.08) {
+        policy.windows = vec![window("11:00", "14:00"), window("14:30", "21:00")];
+    }
     policy.canary.hosts = dice.random_range(0..=1);
     policy.canary.soak = Span::seconds(dice.random_range(0..=60));
     let generous = dice.random_bool(0.6);
@@ -108,6 +163,20 @@ fn policy(dice: &mut StdRng) -> Policy {
     if dice.random_bool(0.3) {
         policy.instances.locked = InstanceHandling::LiveMigrate;
     }
+    if dice.random_bool(0.5) {
+        policy.nova_conf = NovaConfHandling::AddFlags;
+    }
+    if dice.random_bool(0.1) {
+        policy.failure_budget.per_cause = [(FailureCause::Update, dice.random_range(0..=1))].into();
+    }
+    if dice.random_bool(0.2) {
+        let ask = Question::Command(vec!["is-well".to_owned()]);
+        let (every, patience) = (Span::seconds(dice.random_range(10..=120)), Span::seconds(30));
+        policy.gates = vec![HealthGate { name: "moods".to_owned(), ask, every, patience }];
+    }
+    if dice.random_bool(0.5) {
+        policy.windows_end = WindowsEnd::Park;
+    }
     policy.patience.migration_per_gib = Span::seconds(10);
     policy.patience.packages = Span::seconds(900);
     policy.patience.reboot = Span::seconds(600);
@@ -116,12 +185,23 @@ fn policy(dice: &mut StdRng) -> Policy {
     policy
 }
 
+/// Open every day.
+fn window(from: &str, to: &str) -> Window {
+    use crate::model::Weekday::{Fri, Mon, Sat, Sun, Thu, Tue, Wed};
+    let at = |text: &str| WallTime::try_from(text.to_owned()).unwrap();
+    let zone = WindowZone::try_from("UTC".to_owned()).unwrap();
+    Window { days: vec![Mon, Tue, Wed, Thu, Fri, Sat, Sun], from: at(from), to: at(to), zone }
+}
+
 fn faults(scenario: &Scenario, dice: &mut StdRng) -> Faults {
     let world = scenario.build();
     let hosts: Vec<HostName> = world.hosts().map(|host| host.name.clone()).collect();
     let instances: Vec<String> = world.all_servers().map(|server| server.name.clone()).collect();
     let host = |dice: &mut StdRng| hosts.choose(dice).unwrap().clone();
-    let mut faults = Faults { chance: chances(dice), ..Faults::default() };
+    let mut faults = Faults { chance: chances(dice), tenants: churn(dice), ..Faults::default() };
+    for _ in 0..few(dice) {
+        faults.api.push(api_rule(dice));
+    }
     for _ in 0..few(dice) {
         faults.migrations.push(MigrationRule {
             instance: None,
@@ -161,8 +241,70 @@ fn faults(scenario: &Scenario, dice: &mut StdRng) -> Faults {
         let after = Span::seconds(dice.random_range(0..=most));
         faults.incidents.push(Incident { when, after, what: what(&hosts, &instances, dice) });
     }
+    for _ in 0..few(dice) {
+        flapping(&host(dice), &mut faults, dice);
+    }
     races(&world, &mut faults, dice);
     faults
+}
+
+/// A service that falls silent again and again, or whose process dies and is started again.
+fn flapping(host: &HostName, faults: &mut Faults, dice: &mut StdRng) {
+    let dies = dice.random_bool(0.3);
+    let mut at = dice.random_range(0..=1500);
+    for _ in 0..dice.random_range(2..=5) {
+        let (out, up) = (dice.random_range(20..=150), dice.random_range(5..=200));
+        let mut incident = |after, what| {
+            faults.incidents.push(Incident { when: When::Start, after: Span::seconds(after), what });
+        };
+        if dies {
+            incident(at, What::ComputeDies(host.clone()));
+            incident(at + out, What::ComputeReturns(host.clone()));
+        } else {
+            incident(at, What::Silent(host.clone(), Span::seconds(out)));
+        }
+        at += out + up;
+    }
+}
+
+/// Calls that fail in a row, or now and then.
+fn api_rule(dice: &mut StdRng) -> ApiRule {
+    let changes =
+        ["live_migrate", "disable_service", "enable_service", "abort_migration", "cold_migrate", "confirm_resize"];
+    let asks = ["services", "servers", "server", "migrations", "allocations"];
+    let fault = match dice.random_range(0..8) {
+        0 => ApiFault::TooManyRequests,
+        1 => ApiFault::Conflict,
+        2 => ApiFault::ServerError,
+        3 => ApiFault::Unavailable,
+        4 => ApiFault::Timeout,
+        5 => ApiFault::TimeoutAfterEffect,
+        6 => ApiFault::Reset,
+        _ => ApiFault::ResetAfterEffect,
+    };
+    // Nova has no conflicts to tell of where it is only asked, or told of a service.
+    let operation = if fault == ApiFault::Conflict {
+        ["live_migrate", "abort_migration", "cold_migrate", "confirm_resize"].choose(dice).copied()
+    } else if dice.random_bool(0.7) {
+        changes.choose(dice).copied()
+    } else {
+        asks.choose(dice).copied()
+    };
+    ApiRule {
+        operation: operation.map(str::to_owned),
+        after: dice.random_range(0..=6),
+        times: Some(dice.random_range(1..=4)),
+        fault,
+    }
+}
+
+/// Tenants of a small region come and go so often that some do while it is remedied.
+fn churn(dice: &mut StdRng) -> Churn {
+    if !dice.random_bool(0.3) {
+        return Churn::default();
+    }
+    let mut per_day = || Percent::new(dice.random_range(0.0..=100.0)).unwrap();
+    Churn { created_per_day: per_day(), deleted_per_day: per_day() }
 }
 
 /// What happens in the few moments in which it matters, and would hardly ever by chance.
@@ -211,7 +353,9 @@ fn chances(dice: &mut StdRng) -> Chances {
 }
 
 fn migration_fault(dice: &mut StdRng) -> MigrationFault {
-    match dice.random_range(0..9) {
+    match dice.random_range(0..12) {
+        9 => MigrationFault::Vanish,
+        10 | 11 => MigrationFault::StaleHost(Span::seconds(dice.random_range(1..=120))),
         0 => MigrationFault::PrecheckTarget,
         1 => MigrationFault::PrecheckSource,
         2 => MigrationFault::Prepare,
@@ -228,7 +372,9 @@ fn what(hosts: &[HostName], instances: &[String], dice: &mut StdRng) -> What {
     let host = hosts.choose(dice).unwrap().clone();
     let span = Span::seconds(dice.random_range(5..=300));
     let Some(instance) = instances.choose(dice).cloned() else { return What::Created(host) };
-    match dice.random_range(0..15) {
+    match dice.random_range(0..18) {
+        15 | 16 => What::Resized(instance, Span::seconds(dice.random_range(0..=400))),
+        17 => What::ComputeReturns(host),
         0 | 1 => What::Created(host),
         2..=4 => What::Started(instance),
         5 => What::Stopped(instance),
@@ -245,9 +391,11 @@ fn what(hosts: &[HostName], instances: &[String], dice: &mut StdRng) -> What {
 }
 
 fn death(dice: &mut StdRng) -> Death {
-    let how = match dice.random_range(0..4) {
-        0 => How::AtEvent(dice.random_range(1..=60), Cut::Before),
-        1 => How::AtEvent(dice.random_range(1..=60), Cut::After),
+    let how = match dice.random_range(0..9) {
+        0..=2 => How::Journal(Weather { dies: Some((dice.random_range(1..=60), Cut::Before)), ..Weather::default() }),
+        3 | 4 => How::Journal(Weather { dies: Some((dice.random_range(1..=60), Cut::After)), ..Weather::default() }),
+        5 => How::Journal(Weather { forgets_request: Some(1), ..Weather::default() }),
+        6 => How::Journal(Weather { misses_beat: Some(dice.random_range(1..=100)), ..Weather::default() }),
         _ => How::After(Duration::from_millis(dice.random_range(1..=400_000))),
     };
     let most = [1, 60, 60, 1200, 20_000].choose(dice).copied().unwrap();
