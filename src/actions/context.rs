@@ -1,5 +1,6 @@
 //! What an action sees of the world.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,10 +11,10 @@ use super::StepError;
 use crate::clock::Clock;
 use crate::cloud::Cloud;
 use crate::host::HostShell;
-use crate::model::{Fingerprint, HostName, InstanceId, Patience, RunId, Service, StepId, UnitName};
+use crate::model::{Fingerprint, HostName, InstanceHandling, InstanceId, Patience, RunId, Service, StepId, UnitName};
 use crate::outside::Outside;
 use crate::plan::{PlannedHost, Rollout};
-use crate::run::event::{CommandRun, Intent, LeavingInstance};
+use crate::run::event::{CommandRun, Intent, LeavingInstance, ParkedInstance};
 
 /// Everything an action may use: ports, clock, progress, and what is known of its host and step.
 pub struct StepContext<'a> {
@@ -31,6 +32,8 @@ pub struct StepContext<'a> {
     pub memory: &'a HostMemory,
     /// For a move: the instance and the chosen target.
     pub leaving: Option<(&'a LeavingInstance, &'a HostName)>,
+    /// For a stop or a start: the instance.
+    pub parked: Option<&'a ParkedInstance>,
     /// The intent recorded by an earlier process or attempt of this step.
     pub intent: Option<&'a Intent>,
     /// When that intent was recorded, while what it asked for is followed; nothing where another intent took its place.
@@ -72,6 +75,14 @@ pub struct HostMemory {
     pub staying: Vec<InstanceId>,
     /// Instances whose move has ended: moved, or gone by somebody else's doing.
     pub left: Vec<InstanceId>,
+    /// Instances that are to be stopped in place, as the last look found them.
+    pub parking: Vec<ParkedInstance>,
+    /// Instances that we stopped, or may have: each is owed a start.
+    pub parked: Vec<ParkedInstance>,
+    /// Of those, the ones that do not start, with the reason.
+    pub unstarted: BTreeMap<InstanceId, String>,
+    /// Instances that did not get away live, and what becomes of them instead.
+    pub given_up: BTreeMap<InstanceId, InstanceHandling>,
     /// Whether the fence is up.
     pub fenced: bool,
     /// The boot that ended and the boot that began.
@@ -83,9 +94,15 @@ pub struct HostMemory {
 }
 
 impl HostMemory {
-    /// What counts for another try of the host: its state from before the first one.
+    /// What counts for another try of the host: its state from before the first one, and who is owed a start.
     pub fn kept_by_a_retry(self) -> Self {
-        Self { service_before: self.service_before, fingerprint: self.fingerprint, ..Self::default() }
+        let Self { service_before, fingerprint, parked, .. } = self;
+        Self { service_before, fingerprint, parked, ..Self::default() }
+    }
+
+    /// Whether we stopped the instance, or may have.
+    pub fn has_parked(&self, instance: InstanceId) -> bool {
+        self.parked.iter().any(|parked| parked.id == instance)
     }
 
     /// The unit name of a job of `step` in `run`: unique, short and safe for systemd.

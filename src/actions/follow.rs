@@ -8,10 +8,11 @@ use tokio::time::Instant;
 use super::moves::named;
 use super::poll::{Wait, doing, lasts};
 use super::records::{Asked, failure_reason, report_progress, request_of};
+use super::repair::{Repair, repair};
 use super::standing::{Look, Seen, Standing};
 use super::{StepContext, StepError};
 use crate::cloud::{Accepted, CloudErrorKind, Migration, MigrationStatus, Server};
-use crate::model::{HostName, InstanceStatus, RequestId};
+use crate::model::{HostName, InstanceHandling, InstanceStatus, LastResort, RequestId};
 use crate::run::event::{FaultScope, LeavingInstance, StepOutput};
 
 /// How long a failure is watched before it is believed: nova 34 puts an instance into ERROR about a second after an
@@ -38,6 +39,8 @@ pub(super) struct Following<'a> {
     /// Of `patience`, what an earlier process has not used up.
     left: Duration,
     began: Instant,
+    /// When Nova was told to force it to its end.
+    forced: Option<Instant>,
     abort_asked: Option<Instant>,
     stands: (Standing, Instant),
     wait: Wait<'a>,
@@ -54,6 +57,7 @@ impl<'a> Following<'a> {
     ) -> Self {
         let patience = cx.patience().of_migration(&leaving.resources);
         let rest = RECORDED_WITHIN + ABORTED_WITHIN + cx.patience().service.get() + FAILURE_WATCHED;
+        let forced = if cx.rollout.policy.instances.slow.force_complete { patience } else { Duration::ZERO };
         let now = Instant::now();
         let spent = cx.intended.map(|at| cx.clock.now().duration_since(at));
         let spent = spent.and_then(|spent| Duration::try_from(spent).ok()).unwrap_or_default();
@@ -66,9 +70,10 @@ impl<'a> Following<'a> {
             patience,
             left: patience.saturating_sub(spent),
             began: now,
+            forced: None,
             abort_asked: None,
             stands: (Standing::Unrecorded, now),
-            wait: Wait::at_most(cx, patience.saturating_sub(spent).saturating_add(rest)),
+            wait: Wait::at_most(cx, patience.saturating_sub(spent).saturating_add(forced).saturating_add(rest)),
         }
     }
 
@@ -111,9 +116,9 @@ impl<'a> Following<'a> {
                 let what = format!("nova shows it {} on {}", seen.server.status, place(&seen));
                 Err(self.stuck(format!("its migration {} has ended, but {what}", record.id)))
             }
-            Standing::Arrived | Standing::Failed if in_error => Err(self.broken(&seen, record).await),
+            Standing::Arrived | Standing::Failed if in_error => self.broken(&seen, record).await.map(Some),
             Standing::Arrived if self.stood_for(ARRIVAL_WATCHED) => Ok(Some(self.moved(&seen, record).await)),
-            Standing::Failed if self.stood_for(FAILURE_WATCHED) => Err(self.failed(&seen, record).await),
+            Standing::Failed if self.stood_for(FAILURE_WATCHED) => self.failed(&seen, record).await.map(Some),
             Standing::Unrecorded | Standing::Arrived | Standing::Failed => Ok(None),
         }
     }
@@ -144,8 +149,11 @@ impl<'a> Following<'a> {
                 return Err(self.stuck(what));
             }
             Some(_) => return Ok(()),
-            None if !lasts(self.cx, self.began, self.left) => return Ok(()),
+            None if self.has_time() => return Ok(()),
             None => {}
+        }
+        if self.forced.is_none() && self.cx.rollout.policy.instances.slow.force_complete {
+            return self.force(record).await;
         }
         if record.status == MigrationStatus::PostCopy {
             // The guest runs on the target already: an abort would lose it, and Nova refuses one.
@@ -170,6 +178,59 @@ impl<'a> Following<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether it may go on as it is.
+    fn has_time(&self) -> bool {
+        match self.forced {
+            None => !lasts(self.cx, self.began, self.left),
+            Some(forced) => !lasts(self.cx, forced, self.patience),
+        }
+    }
+
+    /// Has Nova force it to its end: the next rung before it is aborted. One that ended just now, or that cannot be forced,
+    /// is found out by the next look.
+    async fn force(&mut self, record: &Migration) -> Result<(), StepError> {
+        doing(self.cx, format!("forces its migration to its end after {} s", self.patience.as_secs()));
+        match self.cx.cloud.force_complete(self.leaving.id, record.id).await {
+            Ok(_) => {}
+            Err(error)
+                if matches!(
+                    error.kind,
+                    CloudErrorKind::Conflict | CloudErrorKind::Refused | CloudErrorKind::NotFound
+                ) => {}
+            Err(error) => {
+                let what = format!("could not force the migration of {}", named(self.leaving));
+                self.wait.through_outage(Err::<(), _>(StepError::cloud(what, error)))?;
+                return Ok(());
+            }
+        }
+        self.forced = Some(Instant::now());
+        Ok(())
+    }
+
+    /// What becomes of an instance whose migrations did not end, where the attempts are used up and the policy knows
+    /// something else.
+    fn given_up(&self) -> Option<StepOutput> {
+        let slow = &self.cx.rollout.policy.instances.slow;
+        if self.cx.source() != &self.cx.host.host {
+            // It only makes way: its own host is none of this step's, which looks for another room instead.
+            return None;
+        }
+        let handling = match slow.then {
+            LastResort::SkipHost => return None,
+            LastResort::ColdMigrate => InstanceHandling::ColdMigrate,
+            LastResort::StopInPlace => InstanceHandling::StopInPlace,
+        };
+        self.abort_asked.filter(|_| self.cx.attempt >= slow.attempts)?;
+        let forced = if self.forced.is_some() { ", nor when it was forced" } else { "" };
+        let note = format!(
+            "its migration to {} did not end within {} s{forced}, at attempt {}",
+            self.target,
+            self.patience.as_secs(),
+            self.cx.attempt
+        );
+        Some(StepOutput::GaveUp { note, handling })
     }
 
     /// Confirms a cold migration that has arrived, which is what frees its source. Confirming again is refused while it
@@ -213,14 +274,14 @@ impl<'a> Following<'a> {
     }
 
     /// It failed, and the instance is none the worse.
-    async fn failed(&self, seen: &Seen, record: &Migration) -> StepError {
+    async fn failed(&self, seen: &Seen, record: &Migration) -> Result<StepOutput, StepError> {
         let source = self.cx.source();
         if seen.server.host.as_ref() != Some(source) {
             let place = place(seen);
             // Seen when the target dies on the way: ACTIVE on a host that is down.
-            return self
+            return Err(self
                 .stuck(format!("its migration {} failed, but nova shows it on {place}", record.id))
-                .because(format!("{place} may have died on the way; whether its guest runs there is to be seen"));
+                .because(format!("{place} may have died on the way; whether its guest runs there is to be seen")));
         }
         let name = named(self.leaving);
         let target = self.target;
@@ -229,31 +290,58 @@ impl<'a> Following<'a> {
                 format!("the migration of {name} from {source} to {target} was cancelled by somebody else")
             }
             (_, Some(_)) => {
+                if let Some(given_up) = self.given_up() {
+                    return Ok(given_up);
+                }
                 let limit = self.patience.as_secs();
-                format!("the migration of {name} from {source} to {target} did not end within {limit} s: aborted")
+                let forced = if self.forced.is_some() { ", nor when it was forced" } else { "" };
+                format!(
+                    "the migration of {name} from {source} to {target} did not end within {limit} s{forced}: aborted"
+                )
             }
             (_, None) => format!("the migration of {name} from {source} to {target} failed"),
         };
         let failure = StepError::transient(FaultScope::Target, what);
         if record.status == MigrationStatus::Cancelled || self.abort_asked.is_some() {
-            return failure;
+            return Err(failure);
         }
-        failure.because(failure_reason(self.cx, self.leaving.id, self.request).await)
+        Err(failure.because(failure_reason(self.cx, self.leaving.id, self.request).await))
     }
 
     /// The instance is in ERROR after its migration.
-    async fn broken(&self, seen: &Seen, record: &Migration) -> StepError {
+    async fn broken(&self, seen: &Seen, record: &Migration) -> Result<StepOutput, StepError> {
         let place = place(seen);
         let what = format!("{} is in ERROR on {place} after its migration {}", named(self.leaving), record.id);
         let reason = match &seen.server.fault {
             Some(fault) => fault.clone(),
             None => failure_reason(self.cx, self.leaving.id, self.request).await,
         };
+        let unmended = match repair(self.cx, seen, self.leaving.id, self.target).await? {
+            Repair::Done => return self.mended(seen, record, &reason),
+            Repair::NotAllowed => String::new(),
+            Repair::NotProven(why) => format!("; not reset: {why}"),
+        };
         let cure = format!(
             "if its domain still runs on {place} and nowhere else, `openstack server set --state active {}` cures it",
             self.leaving.id
         );
-        StepError::permanent(FaultScope::Instance, what).because(format!("{reason}; {cure}"))
+        Err(StepError::permanent(FaultScope::Instance, what).because(format!("{reason}{unmended}; {cure}")))
+    }
+
+    /// The instance is ACTIVE again by our doing: its migration failed, and that is all.
+    fn mended(&self, seen: &Seen, record: &Migration, reason: &str) -> Result<StepOutput, StepError> {
+        if let Some(given_up) = self.given_up() {
+            return Ok(given_up);
+        }
+        let what = format!(
+            "migration {} of {} to {} failed, and nova put it into ERROR on {}",
+            record.id,
+            named(self.leaving),
+            self.target,
+            place(seen)
+        );
+        let told = format!("{reason}; its domain runs there and nowhere else: it was set to ACTIVE again");
+        Err(StepError::transient(FaultScope::Target, what).because(told))
     }
 
     fn stuck(&self, why: impl std::fmt::Display) -> StepError {

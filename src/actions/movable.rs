@@ -1,8 +1,11 @@
 //! Whether and how an instance leaves a host, as it stands. Pure.
 //!
 //! What the policy makes of it is the planner's own rule; here is added what only matters once work is under way: that
-//! some things end by themselves and are waited for.
+//! some things end by themselves and are waited for, and that what we stopped rests by our doing.
 
+use jiff::Timestamp;
+
+use super::StepContext;
 use crate::cloud::Server;
 use crate::model::{GroupId, Instance, InstanceHandling, InstanceRules, InstanceStatus, Resources};
 use crate::plan::{Affinity, Movability, movability};
@@ -14,6 +17,8 @@ pub(super) enum Fitness {
     Leaves(InstanceHandling),
     /// It rests, and stays through the reboot.
     Stays,
+    /// It runs, and stays once it is stopped.
+    Parks,
     /// It is on no host.
     Gone,
     /// Something is done to it that ends by itself.
@@ -31,6 +36,7 @@ pub(super) fn instance(server: &Server, resources: Option<&Resources>, group: Op
         host: server.host.clone(),
         status: server.status.clone(),
         task_state: server.task_state.clone(),
+        power: (server.status == InstanceStatus::Error).then_some(server.power_state),
         locked: server.locked,
         resources: resources.unwrap_or(&server.resources).clone(),
         group: group.cloned(),
@@ -72,25 +78,32 @@ fn transition(server: &Server) -> Option<String> {
     }
 }
 
+/// The policy's rules for the instances of a host, with what the run has decided about those that did not get away.
+pub(super) fn rules(cx: &StepContext<'_>) -> InstanceRules {
+    let mut rules = cx.rollout.policy.instances.clone();
+    rules.named.extend(cx.memory.given_up.iter().map(|(instance, handling)| (*instance, *handling)));
+    rules
+}
+
 /// Decides for `instance`, which `server` shows, under `rules`.
-pub(super) fn fitness(server: &Server, instance: &Instance, affinity: &Affinity, rules: &InstanceRules) -> Fitness {
+pub(super) fn fitness(
+    server: &Server,
+    instance: &Instance,
+    affinity: &Affinity,
+    rules: &InstanceRules,
+    now: Timestamp,
+) -> Fitness {
     if matches!(server.status, InstanceStatus::Deleted | InstanceStatus::ShelvedOffloaded) {
         return Fitness::Gone;
     }
     if let Some(why) = transition(server) {
         return Fitness::InTransition(why);
     }
-    let rests = matches!(
-        server.status,
-        InstanceStatus::Shutoff | InstanceStatus::Suspended | InstanceStatus::Shelved | InstanceStatus::SoftDeleted
-    );
-    match movability(instance, affinity, rules) {
-        Movability::Moves if rests => Fitness::Leaves(InstanceHandling::ColdMigrate),
-        Movability::Moves if server.locked => Fitness::Leaves(rules.locked),
-        Movability::Moves if server.status == InstanceStatus::Paused => Fitness::Leaves(rules.paused),
-        Movability::Moves => Fitness::Leaves(InstanceHandling::LiveMigrate),
+    match movability(instance, affinity, rules, now) {
+        Movability::Leaves(handling) => Fitness::Leaves(handling),
+        Movability::Stays { handling: InstanceHandling::StopInPlace, .. } => Fitness::Parks,
         Movability::Stays { .. } => Fitness::Stays,
-        Movability::Blocks { why } => {
+        Movability::Blocks { why, .. } => {
             let resize = (server.status == InstanceStatus::VerifyResize)
                 .then_some("its resize waits to be confirmed or reverted");
             let words = server.locked_reason.as_deref().or(server.fault.as_deref()).or(resize);

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use super::follow::Following;
 use super::look::lately_listed;
-use super::movable::{Fitness, fitness, instance};
+use super::movable::{Fitness, fitness, instance, rules};
 use super::poll::{Wait, doing};
 use super::records::Asked;
 use super::standing::{Seen, Standing, looked_at};
@@ -83,11 +83,14 @@ impl Action for Move {
         }
         let instance = instance(&server, Some(&leaving.resources), leaving.group.as_ref());
         // Whether its group holds it was decided for the whole host.
-        let rules = &cx.rollout.policy.instances;
-        let handling = match fitness(&server, &instance, &Affinity::default(), rules) {
+        let handling = match fitness(&server, &instance, &Affinity::default(), &rules(cx), cx.clock.now()) {
             Fitness::Leaves(handling) => handling,
             Fitness::Stays => {
                 let note = format!("it is {} by its owner's doing, and stays", server.status);
+                return Ok(Probe::Done(StepOutput::AlreadySo { note }));
+            }
+            Fitness::Parks => {
+                let note = "it is to be stopped in place by now".to_owned();
                 return Ok(Probe::Done(StepOutput::AlreadySo { note }));
             }
             Fitness::Gone => {

@@ -1,7 +1,7 @@
 //! Migration records: which one is ours, how far it is, and why it failed.
 
 use super::{Progress, ProgressKind, StepContext, StepError};
-use crate::cloud::{InstanceAction, Migration, MigrationKind, MigrationsQuery, Server};
+use crate::cloud::{InstanceAction, InstanceActionEvent, Migration, MigrationKind, MigrationsQuery, Server};
 use crate::model::{HostName, InstanceId, RequestId};
 
 /// The actions that Nova writes for a live and a cold migration. Source: `nova/compute/instance_actions.py`.
@@ -70,18 +70,42 @@ pub(super) async fn request_of(cx: &StepContext<'_>, instance: InstanceId) -> Op
 /// Why a migration failed: the only place where Nova says so is the events of the instance's action (2.84).
 pub(super) async fn failure_reason(cx: &StepContext<'_>, instance: InstanceId, request: Option<&RequestId>) -> String {
     let events = action(cx, instance, request).await.map(|action| action.events).unwrap_or_default();
+    let said = what_failed(events);
+    if said.is_empty() {
+        // A failure during the copy leaves no trace in the API.
+        return format!(
+            "nova gives no reason; nova-compute's log on {} has it (a guest whose processor has flags that the target lacks is \
+             refused so)",
+            cx.source()
+        );
+    }
+    said.join("; ")
+}
+
+/// What the events of the newest action of that kind on `instance` say of its failure.
+pub(super) async fn event_details(
+    cx: &StepContext<'_>,
+    instance: InstanceId,
+    request: Option<&RequestId>,
+    kind: &str,
+) -> String {
+    let actions = cx.cloud.instance_actions(instance).await.unwrap_or_default();
+    let ours = actions.into_iter().find(|action| match request {
+        Some(request) => action.request == *request,
+        None => action.action == kind,
+    });
+    let said = what_failed(ours.map(|action| action.events).unwrap_or_default());
+    if said.is_empty() { "nova gives no reason".to_owned() } else { said.join("; ") }
+}
+
+fn what_failed(events: Vec<InstanceActionEvent>) -> Vec<String> {
     let failed = events.into_iter().filter(|event| event.result.as_deref() == Some("Error"));
-    let said: Vec<String> = failed
+    failed
         .filter_map(|event| {
             let place = event.host.map(|host| format!(" on {host}")).unwrap_or_default();
             event.details.map(|details| format!("{}{place}: {}", event.event, one_line(&details)))
         })
-        .collect();
-    if said.is_empty() {
-        // A failure during the copy leaves no trace in the API.
-        return format!("nova gives no reason; nova-compute's log on {} has it", cx.source());
-    }
-    said.join("; ")
+        .collect()
 }
 
 /// `text` on one line: details may carry a traceback.

@@ -12,6 +12,7 @@ use super::hook::{SetHook, Unhook};
 use super::identity::Identify;
 use super::moves::Move;
 use super::packages::{Stage, UpdatePackages};
+use super::power::{Start, Stop};
 use super::probe_instance::Probing;
 use super::reboot::Reboot;
 use super::resolve::Resolve;
@@ -28,6 +29,7 @@ pub fn for_step(kind: StepKind) -> &'static dyn Action {
         StepKind::Stage => &Stage,
         StepKind::Resolve => &Resolve,
         StepKind::Move => &Move,
+        StepKind::Stop => &Stop,
         StepKind::Fence => &Fence,
         StepKind::Update => &UpdatePackages,
         StepKind::Configure => &Configure,
@@ -37,6 +39,7 @@ pub fn for_step(kind: StepKind) -> &'static dyn Action {
         StepKind::Reboot => &Reboot,
         StepKind::Return => &Return,
         StepKind::Evidence => &Evidence,
+        StepKind::Start => &Start,
         StepKind::Enable => &Enable,
         StepKind::Unhook => &Unhook,
         StepKind::Settle => &Settle,

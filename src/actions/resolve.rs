@@ -12,9 +12,9 @@ use super::movable::{Fitness, fitness, instance};
 use super::poll::{Wait, doing};
 use super::{Action, Probe, StepContext, StepError};
 use crate::cloud::{Accepted, Migration, MigrationStatus, Server, ServerGroup};
-use crate::model::{Group, Instance, InstanceHandling, InstanceId, Resources, StepId};
+use crate::model::{Group, Instance, InstanceHandling, InstanceId, InstanceStatus, Resources, StepId};
 use crate::plan::Affinity;
-use crate::run::event::{FaultScope, Intent, LeavingInstance, StepOutput};
+use crate::run::event::{FaultScope, Intent, LeavingInstance, ParkedInstance, StepOutput};
 use crate::workflow::StepKind;
 
 /// Decides what leaves and what stays.
@@ -58,6 +58,8 @@ impl Action for Resolve {
 struct Found {
     leaving: Vec<(Instance, InstanceHandling)>,
     staying: Vec<Instance>,
+    /// Run, and are to be stopped in place.
+    parking: Vec<Instance>,
     /// Instances, in words, to which something is done that ends by itself.
     in_transition: Vec<String>,
 }
@@ -90,13 +92,20 @@ async fn look(cx: &StepContext<'_>) -> Result<Found, StepError> {
         .collect();
     let rules: Vec<Group> = groups.iter().map(|group| group.group.clone()).collect();
     let affinity = Affinity::among(&instances, &rules);
+    let decisions = super::movable::rules(cx);
     let mut found = Found::default();
     let mut stuck = Vec::new();
     for (server, instance) in servers.iter().zip(instances) {
         let named = named(&instance.name, instance.id);
-        match fitness(server, &instance, &affinity, &cx.rollout.policy.instances) {
+        if server.status == InstanceStatus::Shutoff && server.task_state.is_none() && cx.memory.has_parked(server.id) {
+            // What the policy says of instances that their owners stopped is not meant for those that we stopped.
+            found.staying.push(instance);
+            continue;
+        }
+        match fitness(server, &instance, &affinity, &decisions, cx.clock.now()) {
             Fitness::Leaves(handling) => found.leaving.push((instance, handling)),
             Fitness::Stays => found.staying.push(instance),
+            Fitness::Parks => found.parking.push(instance),
             Fitness::Gone => {}
             Fitness::InTransition(why) => found.in_transition.push(format!("{named}: {why}")),
             Fitness::Stuck(why) => stuck.push(format!("{named}: {why}")),
@@ -139,7 +148,15 @@ fn resolved(cx: &StepContext<'_>, found: Found) -> StepOutput {
         flavor: instance.flavor,
         image: instance.image,
     });
+    let parking = found.parking.iter().map(|instance| ParkedInstance {
+        id: instance.id,
+        name: instance.name.clone(),
+        project: instance.project.clone(),
+        group: instance.group.clone(),
+        priority: cx.rollout.policy.instances.owners.priority_of(&instance.metadata),
+    });
     StepOutput::Resolved {
+        parking: parking.collect(),
         leaving: leaving.collect(),
         staying: found.staying.iter().map(|instance| instance.id).collect(),
         differences,
@@ -175,7 +192,7 @@ fn differences(cx: &StepContext<'_>, found: &Found) -> (Vec<String>, Vec<Instanc
     let mut told = Vec::new();
     let mut unplanned = Vec::new();
     let leaving = found.leaving.iter().map(|(instance, _)| (instance, &moves, &stays, "leaves"));
-    let staying = found.staying.iter().map(|instance| (instance, &stays, &moves, "stays"));
+    let staying = found.staying.iter().chain(&found.parking).map(|instance| (instance, &stays, &moves, "stays"));
     for (instance, same, other, does) in leaving.chain(staying) {
         let named = named(&instance.name, instance.id);
         if other.contains_key(&instance.id) {
@@ -188,7 +205,8 @@ fn differences(cx: &StepContext<'_>, found: &Found) -> (Vec<String>, Vec<Instanc
     // Later rounds find planned instances gone because they were moved, or told so before.
     if *cx.step == StepId::of(host, StepKind::Resolve.name()) {
         let leaving = found.leaving.iter().map(|(instance, _)| instance.id);
-        let here: BTreeSet<InstanceId> = leaving.chain(found.staying.iter().map(|instance| instance.id)).collect();
+        let staying = found.staying.iter().chain(&found.parking).map(|instance| instance.id);
+        let here: BTreeSet<InstanceId> = leaving.chain(staying).collect();
         let planned = moves.iter().chain(&stays);
         let gone = planned.filter(|(id, _)| !here.contains(id) && !cx.memory.left.contains(id));
         told.extend(gone.map(|(id, name)| format!("{} is gone", named(name, *id))));

@@ -15,13 +15,13 @@ use super::session::Session;
 use super::store;
 use crate::config;
 use crate::journal::Journal;
-use crate::model::{HostName, Region, RolloutId, RunId, ZoneName};
+use crate::model::{HostName, InstanceHandling, Region, RolloutId, RunId, ZoneName};
 use crate::plan::{
-    Experience, NoRoom, PlanError, PlanInput, PlanReport, Rollout, Scope, Severity, Shortfall, SkipReason, Unknown,
-    WayOut, plan,
+    BlockedInstance, Experience, NoRoom, PlanError, PlanInput, PlanReport, Rollout, Scope, Severity, Shortfall,
+    SkipReason, Unknown, WayOut, plan,
 };
 use crate::remedy::{Verdict, assess};
-use crate::report::{Measured, Style, count, printable};
+use crate::report::{Measured, Style, count, printable, stay_words};
 use crate::run::event::Event;
 
 /// Arguments of `plan`.
@@ -249,17 +249,39 @@ pub fn summary(rollout: &Rollout, report: &PlanReport) -> String {
     if done > 0 {
         lines.push(format!("{} need nothing", count(done, "host")));
     }
+    let stopped = rollout.stays.iter().filter(|stay| stay.handling == InstanceHandling::StopInPlace).count();
     if !rollout.stays.is_empty() {
+        let stopped = if stopped > 0 { format!(", {stopped} of them stopped for the reboot") } else { String::new() };
         lines.push(format!(
-            "{} stay where they are; `fleetmend show` names them",
+            "{} stay where they are{stopped}; `fleetmend show` names them",
             count(rollout.stays.len(), "instance")
         ));
     }
+    lines.extend(blocked(rollout));
     for note in rollout.notes.iter().filter(|note| note.severity != Severity::Info) {
         lines.push(format!("note: {}: {}", printable(&note.at), printable(&note.message)));
     }
     lines.push(format!("digest {}", rollout.digest));
     lines.join("\n") + "\n"
+}
+
+/// Every instance for which a host is left alone, by project and reason, up front: its owner is to be asked.
+fn blocked(rollout: &Rollout) -> Vec<String> {
+    let mut groups: BTreeMap<(&str, &str), Vec<&BlockedInstance>> = BTreeMap::new();
+    for one in &rollout.blocked {
+        groups.entry((one.project.as_str(), stay_words(one.reason))).or_default().push(one);
+    }
+    let mut lines = Vec::new();
+    for ((project, reason), mut instances) in groups {
+        instances.sort_by_key(|one| (&one.host, one.instance));
+        let what = count(instances.len(), "instance");
+        lines.push(format!("project {} keeps hosts out with {what} ({reason}):", printable(project)));
+        lines.extend(instances.into_iter().map(|one| {
+            let name = printable(&one.name);
+            format!("  {} on {}, {name}: {}", one.instance, printable(one.host.as_str()), printable(&one.why))
+        }));
+    }
+    lines
 }
 
 /// Seconds for people.

@@ -137,6 +137,12 @@ pub trait Compute: Send + Sync {
         let what = format!("delete instance {server}");
         Err(CloudError::new(CloudErrorKind::Unsupported, what, "instances cannot be deleted here"))
     }
+
+    /// Sets a server's state to ACTIVE in Nova's records; nothing is done to its guest.
+    async fn reset_to_active(&self, server: InstanceId) -> CloudResult<Accepted> {
+        let message = format!("this cloud cannot set the state of {server}");
+        Err(CloudError::new(CloudErrorKind::Unsupported, "reset the state of a server", message))
+    }
     /// A server's actions with their events, newest first.
     async fn instance_actions(&self, server: InstanceId) -> CloudResult<Vec<InstanceAction>>;
     /// A server's actions without their events, newest first: one request, whatever was done to it.

@@ -412,6 +412,10 @@ impl Compute for Shared {
         self.inner.delete_server(server).await
     }
 
+    async fn reset_to_active(&self, server: InstanceId) -> CloudResult<Accepted> {
+        self.inner.reset_to_active(server).await
+    }
+
     async fn instance_action_list(&self, server: InstanceId) -> CloudResult<Vec<InstanceAction>> {
         self.inner.instance_action_list(server).await
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use crate::model::PowerState;
 use crate::model::{
     Flavor, Group, HostName, InstanceId, InstanceStatus, ProjectId, RequestId, Resources, Service, ZoneName,
 };
@@ -132,24 +133,6 @@ pub struct NewServer {
     pub host: HostName,
     /// Metadata.
     pub metadata: BTreeMap<String, String>,
-}
-
-/// `OS-EXT-STS:power_state`. Source: `nova/compute/power_state.py`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PowerState {
-    /// 0.
-    NoState,
-    /// 1.
-    Running,
-    /// 3.
-    Paused,
-    /// 4.
-    Shutdown,
-    /// 6.
-    Crashed,
-    /// 7.
-    Suspended,
 }
 
 /// A server group with its members.

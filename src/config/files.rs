@@ -155,10 +155,9 @@ mod tests {
                     "",
                 ),
                 (
-                    "instances: {cannot_move: stop-in-place}",
-                    "f:3:26: `stop-in-place` is not carried out by this version: nothing would stop the instance before \
-                     its host's reboot and start it afterwards; use `skip-host`, or have its owner stop it",
-                    "",
+                    "instances: {cannot_move: stop-inplace}",
+                    "f:3:26: unknown value `stop-inplace`",
+                    "did you mean `stop-in-place`?",
                 ),
                 ("settle: 2m\nsettle: 3m", "f:4:1: `settle` is given twice", ""),
                 ("estimate: {dirty_factor: 0.2}", "f:3:26: `0.2` is not a factor between 1 and 100", ""),

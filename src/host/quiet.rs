@@ -76,6 +76,8 @@ pub enum Disquiet {
     UnexplainedAllocation(String),
     /// Nova lists an instance without allocation on the host.
     MissingAllocation(InstanceId),
+    /// Nova places an instance here that has no domain on the host.
+    NoDomain(InstanceId),
 }
 
 impl fmt::Display for Disquiet {
@@ -90,6 +92,12 @@ impl fmt::Display for Disquiet {
             }
             Self::UnexplainedAllocation(id) => {
                 write!(f, "Placement holds an allocation of {id} on the host that Nova does not explain")
+            }
+            Self::NoDomain(id) => {
+                write!(
+                    f,
+                    "Nova places instance {id} on the host, which has no domain of it: its host may be a stale word"
+                )
             }
             Self::MissingAllocation(id) => write!(f, "instance {id} has no allocation on the host in Placement"),
         }
@@ -114,6 +122,12 @@ impl Quiet {
             } else if !facts.rests(status, task.as_deref()) {
                 let state = task.as_ref().map_or_else(|| status.to_string(), |task| format!("{status} ({task})"));
                 against.insert(Disquiet::NotShutOff(*id, state));
+            }
+            if facts.allowed.contains(id)
+                && has_domain(status)
+                && !facts.domains.iter().any(|domain| domain.id == id.to_string())
+            {
+                against.insert(Disquiet::NoDomain(*id));
             }
             if !facts.allocations.iter().any(|consumer| *consumer == id.to_string()) {
                 against.insert(Disquiet::MissingAllocation(*id));
@@ -151,6 +165,15 @@ impl Quiet {
     pub fn host(&self) -> &HostName {
         &self.host
     }
+}
+
+/// Whether an instance that rests so keeps its domain defined: one that was powered off or suspended does, a shelved or
+/// soft-deleted one may have been taken apart.
+fn has_domain(status: &InstanceStatus) -> bool {
+    matches!(
+        status,
+        InstanceStatus::Shutoff | InstanceStatus::Suspended | InstanceStatus::Active | InstanceStatus::Paused
+    )
 }
 
 /// An order to reboot a host; cannot be made without proof that the host is quiet.
@@ -311,6 +334,12 @@ mod tests {
             [Disquiet::UnexplainedAllocation(id(8).to_string())]
         );
         assert_eq!(against(|v| v.allocations.clear()), [Disquiet::MissingAllocation(id(1))]);
+        assert_eq!(against(|v| v.domains.clear()), [Disquiet::NoDomain(id(1))], "its host field is stale");
+        assert_eq!(
+            against(|v| v.domains.push(domain(9, DomainState::Running))),
+            [Disquiet::LiveDomain(name(9)), Disquiet::UnknownDomain(name(9))],
+            "a deleted instance whose domain runs on"
+        );
         let arrived = |v: &mut Views| {
             v.nova.push((id(2), InstanceStatus::Shutoff, None));
             v.allocations.push(id(2).to_string());

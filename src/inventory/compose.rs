@@ -128,6 +128,7 @@ fn instance(server: &Server, seen: &Seen, groups: &BTreeMap<InstanceId, &GroupId
         host: server.host.clone(),
         status: server.status.clone(),
         task_state: server.task_state.clone(),
+        power: (server.status == InstanceStatus::Error).then_some(server.power_state),
         locked: server.locked,
         resources: allocated(server, seen).unwrap_or_else(|| server.resources.clone()),
         group: groups.get(&server.id).map(|group| (*group).clone()),

@@ -196,6 +196,11 @@ impl StepId {
 
     /// The move of `instance` away from `host`.
     pub fn of_move(host: &HostName, instance: InstanceId) -> Self {
-        Self(format!("{host}/move/{instance}"))
+        Self::of_instance(host, "move", instance)
+    }
+
+    /// `what` of `instance` on `host`.
+    pub fn of_instance(host: &HostName, what: &str, instance: InstanceId) -> Self {
+        Self(format!("{host}/{what}/{instance}"))
     }
 }

@@ -42,8 +42,8 @@ pub use numbers::{Numbers, SharedName};
 pub use pace::{Estimate, Patience};
 pub use policy::{
     Canary, ColdBootRules, Consent, Drift, FailureBudget, FailureCause, Headroom, HeadroomZone, HealthGate, HostRules,
-    InstanceHandling, InstanceRules, KeepUp, Limit, Limits, NewInstances, NovaConfHandling, Objective, PackageRules,
-    Place, Policy, PolicyKind, Prefer, ProbeInstance, PrometheusQuery, Question,
+    InstanceHandling, InstanceRules, KeepUp, LastResort, Limit, Limits, NewInstances, NovaConfHandling, Objective,
+    OwnerRules, PackageRules, Place, Policy, PolicyKind, Prefer, ProbeInstance, PrometheusQuery, Question, Slow, Word,
 };
 pub use region::{
     Gap, GapCause, GapKind, Group, GroupPolicy, GroupRules, Host, HostIdentity, Instance, Region, RegionKind, Service,
@@ -51,7 +51,7 @@ pub use region::{
 };
 pub use resources::Resources;
 pub use role::{Role, RoleHandling, RoleRules};
-pub use status::InstanceStatus;
+pub use status::{InstanceStatus, PowerState};
 pub use token::FencingToken;
 pub use units::{Percent, Rate, Span};
 pub use window::{WallTime, Weekday, Window, WindowZone, WindowsEnd};

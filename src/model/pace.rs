@@ -71,6 +71,21 @@ pub struct Patience {
     pub service: Span,
     /// What others do to instances on a host that is being emptied (a build, a resize, a reboot).
     pub transition: Span,
+    /// From the order to stop an instance until it is off. Nova asks the guest and, when it does not obey, ends it after
+    /// `shutdown_timeout` (60 s) or what its image says (`os_shutdown_timeout`).
+    #[serde(skip_serializing_if = "is_usual_power")]
+    pub stop: Span,
+    /// From the order to start an instance until it runs.
+    #[serde(skip_serializing_if = "is_usual_power")]
+    pub start: Span,
+}
+
+/// How long stopping and starting may take where nothing is said.
+const POWER: Span = Span::seconds(600);
+
+/// Absent from policies of versions that did not know it: their digests stay what they are.
+fn is_usual_power(span: &Span) -> bool {
+    *span == POWER
 }
 
 impl Default for Patience {
@@ -83,6 +98,8 @@ impl Default for Patience {
             service: Span::seconds(10 * 60),
             // A resize copies a disk; longer ones are for their owners to end.
             transition: Span::seconds(30 * 60),
+            stop: POWER,
+            start: POWER,
         }
     }
 }

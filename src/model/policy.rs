@@ -8,14 +8,16 @@ mod gates;
 mod hosts;
 mod instances;
 mod limits;
+mod owners;
 mod probe;
 
 pub use cold_boots::{ColdBootRules, Consent};
 pub use failures::{FailureBudget, FailureCause};
 pub use gates::{HealthGate, PrometheusQuery, Question};
 pub use hosts::{Headroom, HeadroomZone, HostRules, Place};
-pub use instances::{InstanceHandling, InstanceRules, NovaConfHandling};
+pub use instances::{InstanceHandling, InstanceRules, LastResort, NovaConfHandling, Slow};
 pub use limits::{KeepUp, Limit, Limits};
+pub use owners::{OwnerRules, Word};
 pub use probe::ProbeInstance;
 
 use schemars::JsonSchema;

@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Aggregate, Flavor, GroupId, HostFacts, HostName, InstanceHistory, InstanceId, InstanceStatus, ProjectId, Resources,
-    Role, RoleHandling, RoleRules, ServiceId, ZoneName,
+    Aggregate, Flavor, GroupId, HostFacts, HostName, InstanceHistory, InstanceId, InstanceStatus, PowerState,
+    ProjectId, Resources, Role, RoleHandling, RoleRules, ServiceId, ZoneName,
 };
 
 /// The file kind of a region snapshot.
@@ -190,6 +190,9 @@ pub struct Instance {
     /// Task under way.
     #[serde(default)]
     pub task_state: Option<String>,
+    /// Whether it has power, where its status leaves that open (ERROR).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power: Option<PowerState>,
     /// Locked by its owner or an operator.
     #[serde(default)]
     pub locked: bool,

@@ -80,6 +80,24 @@ statuses! {
     VerifyResize = "VERIFY_RESIZE",
 }
 
+/// `OS-EXT-STS:power_state`. Source: `nova/compute/power_state.py`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PowerState {
+    /// 0.
+    NoState,
+    /// 1.
+    Running,
+    /// 3.
+    Paused,
+    /// 4.
+    Shutdown,
+    /// 6.
+    Crashed,
+    /// 7.
+    Suspended,
+}
+
 impl From<InstanceStatus> for String {
     fn from(status: InstanceStatus) -> Self {
         status.as_str().to_owned()

@@ -62,7 +62,7 @@ impl Notice {
             EventKind::RunEnded { outcome, .. } => {
                 let how = match outcome {
                     Outcome::Done => "done",
-                    Outcome::DoneWithFailures => "done; some hosts are quarantined",
+                    Outcome::DoneWithFailures => "done; some hosts are quarantined, or instances did not start again",
                     Outcome::Paused => "paused with nothing under way: `fleetmend resume` goes on",
                     Outcome::Stopped => "stopped: `fleetmend resume` goes on",
                     Outcome::Abandoned => "abandoned",
@@ -79,6 +79,7 @@ impl Notice {
             | EventKind::TargetSeen { .. }
             | EventKind::HostSkipped { .. }
             | EventKind::HostReleased { .. }
+            | EventKind::HostRelieved { .. }
             | EventKind::HostRetried { .. }
             | EventKind::GateOpened { .. }
             | EventKind::HealthSeen { .. }

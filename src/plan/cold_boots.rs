@@ -99,6 +99,7 @@ pub fn plan_cold_boots(input: &ColdBootInput<'_>) -> Rollout {
         zones: Vec::new(),
         skipped,
         stays: Vec::new(),
+        blocked: Vec::new(),
         notes: notes(input.ledger),
     };
     rollout.digest = digest(&rollout);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::movability::Standing;
 use super::processor;
 use super::rollout::{PlannedHost, PlannedProcessor, PlannedStay, Rollout};
 use crate::model::{
@@ -301,8 +302,12 @@ fn compare_instances(
 
 /// An instance that is to stay through the reboot and runs now would be lost, if the run did not look again.
 fn compare_stay(diff: &mut Diff, planned: &PlannedHost, instance: &Instance, stay: &PlannedStay) {
-    let rests = matches!(instance.status, InstanceStatus::Shutoff | InstanceStatus::Suspended);
-    if stay.handling == InstanceHandling::Leave && !rests {
+    let is_as_planned = if stay.handling == InstanceHandling::StopInPlace {
+        instance.status == InstanceStatus::Active
+    } else {
+        Standing::of(instance).row().ways.rest
+    };
+    if !is_as_planned {
         let detail = format!("{} ({}) was to stay and is {}", instance.name, instance.id, instance.status);
         diff.of_host(&planned.host, DifferenceKind::InstanceState, Weight::Adapts, detail);
     }

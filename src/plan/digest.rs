@@ -155,6 +155,8 @@ struct Model<'a> {
     zones: &'a [super::rollout::PlannedZone],
     skipped: &'a [super::rollout::SkippedHost],
     stays: &'a [super::rollout::PlannedStay],
+    #[serde(skip_serializing_if = "is_empty")]
+    blocked: &'a [super::rollout::BlockedInstance],
 }
 
 impl<'a> Model<'a> {
@@ -180,6 +182,7 @@ impl<'a> Model<'a> {
             zones,
             skipped,
             stays,
+            blocked,
             certificate: _,
             notes: _,
         } = rollout;
@@ -203,6 +206,7 @@ impl<'a> Model<'a> {
             zones,
             skipped,
             stays,
+            blocked,
         }
     }
 }

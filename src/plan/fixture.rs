@@ -67,6 +67,7 @@ impl Fixture {
             host: Some(host.into()),
             status: InstanceStatus::Active,
             task_state: None,
+            power: None,
             locked: false,
             resources: Resources::basic(1, memory_mb, 10),
             group: None,

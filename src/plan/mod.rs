@@ -52,9 +52,9 @@ pub use input::{
     Unknown, UnprovenIdentity, WayOut,
 };
 pub use lint::lint;
-pub use movability::{Affinity, Movability, movability};
+pub use movability::{Affinity, Bond, Movability, Row, Rule, Standing, Ways, movability, page as movability_page};
 pub use planner::plan;
 pub use rollout::{
-    Bounds, Certificate, Note, PlannedHost, PlannedMove, PlannedProcessor, PlannedSize, PlannedStay, PlannedZone,
-    Rollout, RolloutKind, Severity, SkipReason, SkippedHost, StayReason, Work,
+    BlockedInstance, Bounds, Certificate, Note, PlannedHost, PlannedMove, PlannedProcessor, PlannedSize, PlannedStay,
+    PlannedZone, Rollout, RolloutKind, Severity, SkipReason, SkippedHost, StayReason, Work,
 };

@@ -102,6 +102,7 @@ fn assemble(
         zones: super::zones::zones(input.region),
         skipped,
         stays,
+        blocked: selection.blocked,
         certificate: Certificate::default(),
         notes: Vec::new(),
     };

@@ -99,6 +99,9 @@ pub struct Rollout {
     pub skipped: Vec<SkippedHost>,
     /// Instances that stay on a host that is remedied, and why.
     pub stays: Vec<PlannedStay>,
+    /// Instances for which a host is left alone: they can neither leave nor stay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocked: Vec<BlockedInstance>,
     /// What was proven about it.
     pub certificate: Certificate,
     /// What people should know.
@@ -335,6 +338,35 @@ pub struct PlannedStay {
     pub reason: StayReason,
     /// What is done with it.
     pub handling: InstanceHandling,
+    /// Its server group, where it is to be stopped: members are stopped and started one after the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupId>,
+    /// Where it is to be stopped: higher starts earlier and stops later.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: i32,
+}
+
+/// An instance that can neither leave its host nor stay on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BlockedInstance {
+    /// Which.
+    pub instance: InstanceId,
+    /// Its name.
+    pub name: String,
+    /// Its project.
+    pub project: ProjectId,
+    /// The host that is left alone.
+    pub host: HostName,
+    /// What kind of thing keeps it.
+    pub reason: StayReason,
+    /// In words, for people.
+    pub why: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &i32) -> bool {
+    *number == 0
 }
 
 /// Why an instance stays.
@@ -349,6 +381,10 @@ pub enum StayReason {
     CannotMove,
     /// Locked by its owner.
     Locked,
+    /// Shelved or soft-deleted: nothing of it runs.
+    Resting,
+    /// Its owner, its project or the policy by name has decided so.
+    Decided,
 }
 
 /// What was proven about a rollout by code that shares nothing with the planner but the model.

@@ -6,8 +6,8 @@ use super::census::Census;
 use super::input::{PlanError, PlanInput, Scope, Unknown, UnprovenIdentity};
 use super::movability::{Affinity, Movability, movability};
 use super::parts::in_parts;
-use super::rollout::{PlannedStay, SkipReason, SkippedHost};
-use crate::model::{Host, HostName, Mark, Policy, Region, RoleHandling, ServiceState, ServiceStatus};
+use super::rollout::{BlockedInstance, PlannedStay, SkipReason, SkippedHost};
+use crate::model::{Host, HostName, InstanceHandling, Mark, Policy, Region, RoleHandling, ServiceState, ServiceStatus};
 use crate::remedy::{Outcome, Verdict, VerdictKind, prospect};
 
 /// What selection found.
@@ -19,6 +19,8 @@ pub(super) struct Selection<'a> {
     pub(super) leaving: Vec<(u32, Vec<u32>)>,
     /// Instances that stay on hosts to remedy.
     pub(super) stays: Vec<PlannedStay>,
+    /// Instances for which a host is left alone.
+    pub(super) blocked: Vec<BlockedInstance>,
     /// Hosts left alone, in order of name.
     pub(super) skipped: Vec<SkippedHost>,
     /// Hosts that can take instances from the start.
@@ -48,7 +50,8 @@ pub(super) fn select<'a>(input: &PlanInput<'a>, census: &Census<'a>) -> Result<S
                 selection.leaving.push((number, leaving));
                 selection.stays.extend(stays);
             }
-            Err((reason, detail)) => {
+            Err(Skip { reason, detail, blocked }) => {
+                selection.blocked.extend(blocked);
                 if may_take && is_bystander(host, reason, input.scope) {
                     selection.bystanders.insert(&host.host);
                 }
@@ -66,6 +69,13 @@ struct Sorted {
     stays: Vec<PlannedStay>,
 }
 
+/// Why a host is left alone, and the instances for which it is.
+struct Skip {
+    reason: SkipReason,
+    detail: String,
+    blocked: Vec<BlockedInstance>,
+}
+
 /// Says of each instance of a host whether it leaves or stays, else why the host is left alone.
 fn sort(
     number: u32,
@@ -73,18 +83,18 @@ fn sort(
     census: &Census<'_>,
     affinity: &Affinity,
     input: &PlanInput<'_>,
-) -> Result<Sorted, (SkipReason, String)> {
+) -> Result<Sorted, Skip> {
     let verdict = input.verdicts.get(&host.host);
-    if let Some(skip) = reason_to_skip(host, verdict, input).or_else(|| reason_not_to_reboot(host, input)) {
-        return Err(skip);
+    if let Some((reason, detail)) = reason_to_skip(host, verdict, input).or_else(|| reason_not_to_reboot(host, input)) {
+        return Err(Skip { reason, detail, blocked: Vec::new() });
     }
     let mut leaving = Vec::new();
     let mut stays = Vec::new();
     let mut blocked = Vec::new();
     for place in &census.on[number as usize] {
         let instance = &census.instances[*place as usize];
-        match movability(instance, affinity, &input.policy.instances) {
-            Movability::Moves => leaving.push((instance.id, *place)),
+        match movability(instance, affinity, &input.policy.instances, input.now) {
+            Movability::Leaves(_) => leaving.push((instance.id, *place)),
             Movability::Stays { reason, handling } => stays.push(PlannedStay {
                 instance: instance.id,
                 name: instance.name.clone(),
@@ -92,16 +102,27 @@ fn sort(
                 host: host.host.clone(),
                 reason,
                 handling,
+                group: instance.group.clone().filter(|_| handling == InstanceHandling::StopInPlace),
+                priority: input.policy.instances.owners.priority_of(&instance.metadata),
             }),
-            Movability::Blocks { why } => blocked.push(format!("{} ({}): {why}", instance.name, instance.id)),
+            Movability::Blocks { reason, why } => blocked.push(BlockedInstance {
+                instance: instance.id,
+                name: instance.name.clone(),
+                project: instance.project.clone(),
+                host: host.host.clone(),
+                reason,
+                why,
+            }),
         }
     }
-    if let Some(first) = blocked.first() {
+    blocked.sort_by_key(|one| one.instance);
+    if let Some(BlockedInstance { name, instance, why, .. }) = blocked.first() {
         let more = match blocked.len() - 1 {
             0 => String::new(),
             more => format!("; and {more} more"),
         };
-        return Err((SkipReason::CannotEmpty, format!("{first}{more}")));
+        let detail = format!("{name} ({instance}): {why}{more}");
+        return Err(Skip { reason: SkipReason::CannotEmpty, detail, blocked });
     }
     leaving.sort_unstable();
     stays.sort_by_key(|stay| stay.instance);

@@ -158,6 +158,7 @@ fn instance(random: &mut StdRng, number: usize, host: &HostName, vcpus: u64, mem
         host: Some(host.clone()),
         status: InstanceStatus::Active,
         task_state: None,
+        power: None,
         locked: false,
         resources: Resources::basic(vcpus, memory, vcpus * 10),
         group: None,

@@ -152,6 +152,7 @@ impl Observer for Watch<'_> {
             | EventKind::ChangeMade { .. }
             | EventKind::TargetSeen { .. }
             | EventKind::HostReleased { .. }
+            | EventKind::HostRelieved { .. }
             | EventKind::HostRetried { .. }
             | EventKind::GateReached { .. }
             | EventKind::GateOpened { .. }

@@ -36,8 +36,10 @@ fn of_kind(rollout: &Rollout, kind: StepKind) -> Calls {
     let hosts = rollout.hosts.len();
     let moves = rollout.hosts.iter().map(|host| host.moves.len()).sum();
     let of_hosts = rollout.work.is_of_hosts();
+    let stopped = rollout.stays.iter().filter(|stay| stay.handling == InstanceHandling::StopInPlace).count();
     let (when, times) = match kind {
         StepKind::Move => ("each instance that leaves", moves),
+        StepKind::Stop | StepKind::Start => ("each instance that is stopped in place", stopped),
         StepKind::Unfence | StepKind::Quarantine => ("only when the host failed", 0),
         StepKind::Probe if rollout.policy.probe_instance.is_none() => ("never: the policy has none", 0),
         StepKind::Command | StepKind::Ansible => (
@@ -92,8 +94,15 @@ fn changes(rollout: &Rollout, kind: StepKind) -> Vec<String> {
             let has_cold = [rules.stopped, rules.suspended, rules.locked, rules.cannot_move]
                 .contains(&InstanceHandling::ColdMigrate);
             let cold = has_cold.then(|| format!("{cold} (where the policy says `cold-migrate`)"));
-            std::iter::once(live.to_owned()).chain(cold).chain([abort.to_owned()]).collect()
+            let force = "POST /servers/{instance}/migrations/{number}/action {\"force_complete\":null} (only when it takes too long)";
+            let force = rules.slow.force_complete.then(|| force.to_owned());
+            let reset = r#"POST /servers/{instance}/action {"os-resetState":{"state":"active"}} (only behind an abort or a refusal)"#;
+            let reset = rules.reset_error.then(|| reset.to_owned());
+            let rare = force.into_iter().chain([abort.to_owned()]).chain(reset);
+            std::iter::once(live.to_owned()).chain(cold).chain(rare).collect()
         }
+        StepKind::Stop => vec![r#"POST /servers/{instance}/action {"os-stop":null}"#.to_owned()],
+        StepKind::Start => vec![r#"POST /servers/{instance}/action {"os-start":null}"#.to_owned()],
         StepKind::Fence => vec!["on {host}: systemctl stop openstack-nova-compute or nova-compute".to_owned()],
         StepKind::Update => vec![
             unit("update"),
@@ -157,6 +166,9 @@ fn looks(kind: StepKind) -> &'static [&'static str] {
             "GET /servers/{instance}/migrations/{number}",
             "GET /servers/{instance}/os-instance-actions (only when it failed)",
         ],
+        StepKind::Stop | StepKind::Start => {
+            &["GET /servers/{instance}", "GET /servers/{instance}/os-instance-actions (only when it failed)"]
+        }
         StepKind::Fence | StepKind::Reboot => &[
             SERVICE,
             SERVERS,

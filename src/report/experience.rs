@@ -115,6 +115,7 @@ impl Run {
             | EventKind::ChangeMade { .. }
             | EventKind::TargetSeen { .. }
             | EventKind::HostReleased { .. }
+            | EventKind::HostRelieved { .. }
             | EventKind::GateReached { .. }
             | EventKind::GateOpened { .. }
             | EventKind::HealthSeen { .. }

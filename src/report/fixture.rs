@@ -127,6 +127,7 @@ pub fn rollout() -> Rollout {
             reason: SkipReason::Disabled,
             detail: "disabled before us: \"disk trouble\"".to_owned(),
         }],
+        blocked: Vec::new(),
         stays: vec![PlannedStay {
             instance: instance(2),
             name: "db".to_owned(),
@@ -134,6 +135,8 @@ pub fn rollout() -> Rollout {
             host: HostName::new("compute-2"),
             reason: StayReason::Stopped,
             handling: InstanceHandling::Leave,
+            group: None,
+            priority: 0,
         }],
         certificate: Certificate {
             instances: 1,
@@ -181,6 +184,7 @@ pub fn region() -> Region {
         host: Some(HostName::new("compute-2")),
         status: InstanceStatus::Active,
         task_state: None,
+        power: None,
         locked: false,
         resources: Resources::basic(2, 4096, 20),
         group: None,
@@ -249,7 +253,8 @@ impl Tape {
         let before = rollout().hosts[0].service.clone();
         let request = Some(RequestId::new("req-1"));
         self.succeed(&format!("{host}/disable"), 1, StepOutput::Disabled { before, request });
-        let resolved = StepOutput::Resolved { leaving, staying: vec![], differences: vec![], unplanned: vec![] };
+        let resolved =
+            StepOutput::Resolved { leaving, staying: vec![], differences: vec![], unplanned: vec![], parking: vec![] };
         self.succeed(&format!("{host}/resolve"), 2, resolved);
     }
 }
@@ -309,7 +314,13 @@ pub fn events() -> Vec<Event> {
     tape.start(&step, 2, Some("compute-1"));
     let moved = StepOutput::Moved { to: HostName::new("compute-1"), migration: Some(8), request: None };
     tape.then(12, EventKind::StepSucceeded { step: StepId::new(&*step), output: moved });
-    let nothing = StepOutput::Resolved { leaving: vec![], staying: vec![], differences: vec![], unplanned: vec![] };
+    let nothing = StepOutput::Resolved {
+        leaving: vec![],
+        staying: vec![],
+        differences: vec![],
+        unplanned: vec![],
+        parking: vec![],
+    };
     tape.succeed("compute-2/resolve/2", 1, nothing);
     tape.simple("compute-2/stage", 1);
     for step in ["fence", "update", "configure", "verify-config"] {

@@ -216,12 +216,17 @@ fn lived_phases(story: &HostStory) -> Vec<(&'static str, &'static str, Timestamp
 
 fn phase_of(step: &StepLine) -> Option<(&'static str, &'static str)> {
     Some(match StepParts::of(&step.step).kind? {
-        StepKind::Identify | StepKind::Disable | StepKind::Resolve | StepKind::Move => ("drain", "drain"),
+        StepKind::Identify | StepKind::Disable | StepKind::Resolve | StepKind::Move | StepKind::Stop => {
+            ("drain", "drain")
+        }
         StepKind::Fence | StepKind::Update | StepKind::Configure | StepKind::VerifyConfig => ("update", "update"),
         StepKind::Reboot | StepKind::ColdBoot => ("reboot", "reboot"),
-        StepKind::Return | StepKind::Evidence | StepKind::Enable | StepKind::Settle | StepKind::Probe => {
-            ("verify", "prove and settle")
-        }
+        StepKind::Return
+        | StepKind::Evidence
+        | StepKind::Start
+        | StepKind::Enable
+        | StepKind::Settle
+        | StepKind::Probe => ("verify", "prove and settle"),
         // Downloads run beside the drain, what a file adds stands anywhere; aftercare is no phase.
         StepKind::Stage
         | StepKind::Hook

@@ -11,6 +11,7 @@ use crate::model::{HostName, InstanceId, StepId};
 use crate::plan::Rollout;
 use crate::remedy::Verdict;
 use crate::run::event::{Event, EventKind, Outcome, PackageChange, Runner, StepFailure, StepOutput};
+use crate::workflow::StepKind;
 
 /// What happened in a run so far.
 #[derive(Debug, Clone)]
@@ -160,7 +161,7 @@ impl History {
                 let begun = Attempt {
                     step: step.clone(),
                     what: parts.words(&self.names),
-                    instance: parts.instance,
+                    instance: parts.instance.filter(|_| parts.kind == Some(StepKind::Move)),
                     number: *attempt,
                     target: target.clone(),
                     from: event.at,
@@ -184,6 +185,7 @@ impl History {
             | EventKind::ChangeMade { .. }
             | EventKind::TargetSeen { .. }
             | EventKind::HostReleased { .. }
+            | EventKind::HostRelieved { .. }
             | EventKind::HostRetried { .. }
             | EventKind::GateReached { .. }
             | EventKind::GateOpened { .. }
@@ -228,6 +230,8 @@ impl HostHistory {
             | StepOutput::Resolved { .. }
             | StepOutput::Moved { .. }
             | StepOutput::ColdBooted { .. }
+            | StepOutput::Parked { .. }
+            | StepOutput::GaveUp { .. }
             | StepOutput::Gone { .. } => {}
         }
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::document::Report;
 use super::evidence::outcome_word;
 use super::sentence::{took, verdict_words};
-use super::status::{hosts_words, migrations_words};
+use super::status::{hosts_words, migrations_words, stopped_table};
 use super::story::HostStory;
 use super::table::{Lean, Table};
 use super::text::{duration, markdown_cell};
@@ -24,6 +24,8 @@ pub fn report(report: &Report) -> String {
     let _ = writeln!(out, "- moves: {}", migrations_words(&summary.migrations));
     let _ = writeln!(out, "- {} requests to the cloud, {} repeated", summary.api.requests, summary.api.retries);
     section(&mut out, "Hosts", &hosts(report));
+    section(&mut out, "Instances that did not start again", &stopped_table(summary, true));
+    section(&mut out, "Instances that are stopped in place", &stopped_table(summary, false));
     section(&mut out, "Failures", &failures(report));
     section(&mut out, "Left alone by the plan", &left_alone(report));
     section(&mut out, "Moves", &moves(report));

@@ -36,13 +36,16 @@ pub use document::{AuditLine, FailureLine, Report};
 pub use eta::{Eta, eta};
 pub use experience::Measured;
 pub use history::{Attempt, AttemptEnd, History, HostHistory, Sitting, TrailEntry};
+pub use review::stay_words;
 pub use sentence::{
     InstanceNames, Sentence, StepParts, Weight, failure_words, intent_words, kind_words, output_words, sentence,
     verdict_words,
 };
 pub use story::{BootChange, HostStory, MoveLine, StepLine};
 pub use style::Style;
-pub use summary::{ApiLine, HostCounts, HostLine, MigrationCounts, Observation, RunnerLine, Summary, WaitLine};
+pub use summary::{
+    ApiLine, HostCounts, HostLine, MigrationCounts, Observation, RunnerLine, StoppedLine, Summary, WaitLine,
+};
 pub use table::{Lean, Table};
 pub use text::{count, duration, printable};
 pub use trail::TrailLine;

@@ -7,8 +7,10 @@ use super::style::Style;
 use super::table::{Lean, Table};
 use super::text::{count, duration, markdown_cell, printable};
 use crate::model::{HostName, InstanceHandling, InstanceId};
-use crate::plan::{Certificate, Note, PlannedHost, PlannedStay, Rollout, Severity, SkipReason, StayReason};
-use crate::workflow::steps_of;
+use crate::plan::{
+    BlockedInstance, Certificate, Note, PlannedHost, PlannedStay, Rollout, Severity, SkipReason, StayReason,
+};
+use crate::workflow::{park, steps_of, stops};
 
 /// The certificate in plain words, one sentence a line.
 pub fn certificate_words(certificate: &Certificate) -> Vec<String> {
@@ -75,6 +77,8 @@ pub fn stay_words(reason: StayReason) -> &'static str {
         StayReason::Suspended => "suspended",
         StayReason::CannotMove => "cannot be moved",
         StayReason::Locked => "locked",
+        StayReason::Resting => "at rest",
+        StayReason::Decided => "by decision",
     }
 }
 
@@ -84,6 +88,7 @@ pub fn handling_words(handling: InstanceHandling) -> &'static str {
         InstanceHandling::Leave => "stays as it is",
         InstanceHandling::LiveMigrate => "live migration",
         InstanceHandling::ColdMigrate => "cold migration",
+        InstanceHandling::StopInPlace => "stopped, and started again behind the reboot",
         InstanceHandling::SkipHost => "its host is not touched",
     }
 }
@@ -160,6 +165,7 @@ fn overview(rollout: &Rollout, style: Style) -> String {
     section(&mut out, "Certificate", &format!("  {lines}\n"));
     section(&mut out, "Hosts in order", &hosts_table(rollout).render(2, |heading| style.dim(heading)));
     section(&mut out, "Left alone", &skipped_table(rollout).render(2, |heading| style.dim(heading)));
+    section(&mut out, BLOCKED, &blocked_table(rollout).render(2, |heading| style.dim(heading)));
     section(
         &mut out,
         "Instances that stay on a host that is rebooted",
@@ -270,6 +276,34 @@ fn stays_table<'a>(stays: impl IntoIterator<Item = &'a PlannedStay>) -> Table {
     table
 }
 
+/// What heads the list of those that keep hosts from being remedied.
+const BLOCKED: &str = "Instances for which their host is left alone";
+
+/// By project and reason: whoever asks the owners goes through it project by project.
+fn blocked_table(rollout: &Rollout) -> Table {
+    let mut table = Table::new(&[
+        ("project", Lean::Left),
+        ("why", Lean::Left),
+        ("host", Lean::Left),
+        ("instance", Lean::Left),
+        ("name", Lean::Left),
+        ("", Lean::Left),
+    ]);
+    let mut blocked: Vec<&BlockedInstance> = rollout.blocked.iter().collect();
+    blocked.sort_by_key(|one| (&one.project, one.reason, &one.host, one.instance));
+    for one in blocked {
+        table.row([
+            one.project.as_str(),
+            stay_words(one.reason),
+            one.host.as_str(),
+            &one.instance.to_string(),
+            &one.name,
+            &one.why,
+        ]);
+    }
+    table
+}
+
 /// What the rollout tells of processors, which decides where a run lets guests go.
 fn processors_table(rollout: &Rollout) -> Table {
     /// Hosts that are named.
@@ -367,6 +401,7 @@ pub fn markdown(rollout: &Rollout) -> String {
     for (title, table) in [
         ("Hosts in order", hosts_table(rollout)),
         ("Left alone", skipped_table(rollout)),
+        (BLOCKED, blocked_table(rollout)),
         ("Instances that stay on a host that is rebooted", stays_table(&rollout.stays)),
         (PROCESSORS, processors_table(rollout)),
     ] {
@@ -415,11 +450,14 @@ fn ways_table(host: &PlannedHost, style: Style) -> String {
 /// The rollout as `show -f json` prints it: the file, with the steps of each host that follow from it.
 pub fn json(rollout: &Rollout) -> serde_json::Value {
     let mut value = serde_json::to_value(rollout).unwrap_or_default();
+    let stops = stops(rollout);
     let hosts = value.get_mut("hosts").and_then(serde_json::Value::as_array_mut);
     let added = rollout.added();
     for (shown, host) in hosts.into_iter().flatten().zip(&rollout.hosts) {
         let moves: Vec<InstanceId> = host.own_moves().map(|planned| planned.instance).collect();
-        let steps = serde_json::to_value(steps_of(host, &moves, &added)).unwrap_or_default();
+        let mut steps = steps_of(host, &moves, &added);
+        park(&mut steps, &host.host, stops.get(&host.host).map_or(&[], Vec::as_slice));
+        let steps = serde_json::to_value(steps).unwrap_or_default();
         if let Some(fields) = shown.as_object_mut() {
             fields.insert("steps".to_owned(), steps);
         }

@@ -26,8 +26,9 @@ impl InstanceNames {
 
     /// Learns the names of instances that the plan did not know.
     pub fn learn(&mut self, event: &EventKind) {
-        if let EventKind::StepSucceeded { output: StepOutput::Resolved { leaving, .. }, .. } = event {
+        if let EventKind::StepSucceeded { output: StepOutput::Resolved { leaving, parking, .. }, .. } = event {
             self.by_id.extend(leaving.iter().map(|instance| (instance.id, instance.name.clone())));
+            self.by_id.extend(parking.iter().map(|instance| (instance.id, instance.name.clone())));
         }
     }
 
@@ -44,7 +45,7 @@ pub struct StepParts {
     pub host: HostName,
     /// What it does; `None` for a kind of another version.
     pub kind: Option<StepKind>,
-    /// For a move: which instance.
+    /// For a move, a stop or a start: which instance.
     pub instance: Option<InstanceId>,
 }
 
@@ -55,7 +56,8 @@ impl StepParts {
         let host = HostName::new(parts.next().unwrap_or_default());
         let word = parts.next().unwrap_or_default();
         let kind = StepKind::ALL.iter().copied().find(|kind| kind.name() == word);
-        let instance = parts.next().filter(|_| kind == Some(StepKind::Move)).and_then(|id| id.parse().ok());
+        let is_about_one = matches!(kind, Some(StepKind::Move | StepKind::Stop | StepKind::Start));
+        let instance = parts.next().filter(|_| is_about_one).and_then(|id| id.parse().ok());
         Self { host, kind, instance }
     }
 
@@ -63,6 +65,8 @@ impl StepParts {
     pub fn words(&self, names: &InstanceNames) -> String {
         match (self.kind, self.instance) {
             (Some(StepKind::Move), Some(instance)) => format!("move {}", names.name(instance)),
+            (Some(StepKind::Stop), Some(instance)) => format!("stop {} in place", names.name(instance)),
+            (Some(StepKind::Start), Some(instance)) => format!("start {} again", names.name(instance)),
             (Some(kind), _) => kind_words(kind).to_owned(),
             (None, _) => "a step of another version".to_owned(),
         }
@@ -78,6 +82,7 @@ pub fn kind_words(kind: StepKind) -> &'static str {
         StepKind::Stage => "download updates",
         StepKind::Resolve => "look which instances leave",
         StepKind::Move => "move an instance",
+        StepKind::Stop => "stop an instance in place",
         StepKind::Fence => "stop nova-compute",
         StepKind::Update => "update packages",
         StepKind::Configure => "edit nova.conf",
@@ -87,6 +92,7 @@ pub fn kind_words(kind: StepKind) -> &'static str {
         StepKind::Reboot => "reboot",
         StepKind::Return => "wait for nova-compute",
         StepKind::Evidence => "collect evidence",
+        StepKind::Start => "start an instance again",
         StepKind::Enable => "put back into service",
         StepKind::Unhook => "take back what others were told",
         StepKind::Settle => "let the scheduler see it",
@@ -168,6 +174,11 @@ pub fn sentence(event: &EventKind, names: &InstanceNames) -> Sentence {
             about_host(host, Weight::Normal, format!("looked at again: {came} came by others' doing, {gone} left"))
         }
         EventKind::HostReleased { host } => about_host(host, Weight::Normal, "given back as it was".to_owned()),
+        EventKind::HostRelieved { host } => about_host(
+            host,
+            Weight::Normal,
+            "does not go on for now: what was stopped on it is started again first".to_owned(),
+        ),
         EventKind::HostRetried { host, by } => {
             let by = by.as_ref().map(|by| format!(" by the word of {by}")).unwrap_or_default();
             about_host(host, Weight::Normal, format!("to be tried again{by}"))
@@ -214,7 +225,7 @@ pub(super) fn runner_words(runner: &Runner) -> String {
 pub fn outcome_words(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Done => "done",
-        Outcome::DoneWithFailures => "done; some hosts are quarantined",
+        Outcome::DoneWithFailures => "done; some hosts are quarantined, or instances did not start again",
         Outcome::Paused => "paused with nothing under way",
         Outcome::Stopped => "stopped by request",
         Outcome::Abandoned => "abandoned: what it held is given back",
@@ -268,6 +279,8 @@ pub fn intent_words(intent: &Intent) -> String {
         Intent::Job { unit, summary, .. } => format!("starting {unit}: {summary}"),
         Intent::Fence { up: true } => "stopping nova-compute".to_owned(),
         Intent::Fence { up: false } => "starting nova-compute".to_owned(),
+        Intent::Stop => "stopping it; it ran".to_owned(),
+        Intent::Start => "starting it".to_owned(),
         Intent::Reboot { boot, rung: None, .. } => format!("rebooting out of boot {boot}"),
         Intent::Reboot { boot, rung: Some(rung), .. } => {
             format!("getting it out of boot {boot} by command {} of the configuration", rung + 1)
@@ -293,8 +306,11 @@ pub fn output_words(output: &StepOutput) -> String {
         StepOutput::AlreadySo { note } if note.is_empty() => "was so already".to_owned(),
         StepOutput::AlreadySo { note } => format!("was so already: {note}"),
         StepOutput::Disabled { request: id, .. } => format!("disabled{}", request(id)),
-        StepOutput::Resolved { leaving, staying, differences, .. } => {
+        StepOutput::Resolved { leaving, staying, differences, parking, .. } => {
             let mut text = format!("{} to leave, {} to stay", count(leaving.len(), "instance"), staying.len());
+            if !parking.is_empty() {
+                text.push_str(&format!(", {} to be stopped in place", parking.len()));
+            }
             for difference in differences {
                 text.push_str("; ");
                 text.push_str(difference);
@@ -309,6 +325,10 @@ pub fn output_words(output: &StepOutput) -> String {
             let seen = flag.as_ref().map(|policy| format!(", its processor seen with the flag ({policy})"));
             format!("runs again on {on}{}{}", seen.unwrap_or_default(), request(id))
         }
+        StepOutput::GaveUp { note, handling } => {
+            format!("given up: {note}; instead: {}", super::review::handling_words(*handling))
+        }
+        StepOutput::Parked { request: id } => format!("off{}", request(id)),
         StepOutput::Gone { note, .. } => format!("gone: {note}"),
         StepOutput::Packages { changed, .. } => count(changed.len(), "package") + " changed",
         StepOutput::Rebooted { before, after, commands } => {

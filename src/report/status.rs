@@ -98,6 +98,8 @@ pub fn text(summary: &Summary, now: Timestamp, style: Style) -> String {
     section(&mut out, "Under way", &hosts_table(summary, &active));
     section(&mut out, "Quarantined", &hosts_table(summary, &|line| line.state == "quarantined"));
     section(&mut out, "Skipped", &hosts_table(summary, &|line| line.state == "skipped"));
+    section(&mut out, "Did not start again", &stopped_table(summary, true));
+    section(&mut out, "Stopped in place", &stopped_table(summary, false));
     let mut waits = Table::new(&[("what waits", Lean::Left), ("for what", Lean::Left)]);
     for (reason, steps) in by_reason(summary) {
         match steps.as_slice() {
@@ -125,6 +127,23 @@ fn by_reason(summary: &Summary) -> Vec<(&str, Vec<&str>)> {
 
 fn times(number: usize) -> String {
     if number == 1 { "once".to_owned() } else { count(number, "time") }
+}
+
+/// Instances that we stopped: those that did not start, or those whose turn is still to come.
+pub(super) fn stopped_table(summary: &Summary, failed: bool) -> Table {
+    let mut table = Table::new(&[
+        ("host", Lean::Left),
+        ("project", Lean::Left),
+        ("instance", Lean::Left),
+        ("name", Lean::Left),
+        ("why", Lean::Left),
+    ]);
+    for line in summary.stopped.iter().filter(|line| line.why.is_some() == failed) {
+        let id = line.instance.to_string();
+        let why = line.why.as_deref().unwrap_or("runs again when its host is back");
+        table.row([line.host.as_str(), line.project.as_str(), &id, &line.name, why]);
+    }
+    table
 }
 
 fn hosts_table(summary: &Summary, wanted: &dyn Fn(&HostLine) -> bool) -> Table {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::story::HostStory;
-use crate::model::{Digest, HostName, RunId};
+use crate::model::{Digest, HostName, InstanceId, ProjectId, RunId};
 use crate::run::{HostPhase, Outcome, RunState, RunStatus, waiting};
 
 /// How many waiting steps a summary names; a region of 10,000 waits for the same few things.
@@ -54,6 +54,9 @@ pub struct Summary {
     pub hosts: HostCounts,
     /// Migrations, counted.
     pub migrations: MigrationCounts,
+    /// Instances that were stopped in place and do not run again yet; those with a reason did not start.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stopped: Vec<StoppedLine>,
     /// Each planned host in order.
     pub host: Vec<HostLine>,
     /// Requests to the cloud of all processes that ended properly.
@@ -130,6 +133,21 @@ pub struct HostLine {
     pub story: Option<HostStory>,
 }
 
+/// An instance that we stopped and that does not run again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoppedLine {
+    /// Which.
+    pub instance: InstanceId,
+    /// Its name.
+    pub name: String,
+    /// Its project.
+    pub project: ProjectId,
+    /// The host that it is on.
+    pub host: HostName,
+    /// Why it did not start; absent while its turn is still to come.
+    pub why: Option<String>,
+}
+
 /// Something that waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WaitLine {
@@ -182,6 +200,16 @@ impl Summary {
                 failed: moves.failed,
                 retried: moves.retried,
             },
+            stopped: state
+                .stopped_by_us()
+                .map(|(host, one, why)| StoppedLine {
+                    instance: one.id,
+                    name: one.name.clone(),
+                    project: one.project.clone(),
+                    host: host.clone(),
+                    why: why.map(str::to_owned),
+                })
+                .collect(),
             host: state
                 .in_order()
                 .map(|(planned, host)| HostLine {

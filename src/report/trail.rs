@@ -116,6 +116,7 @@ pub(super) fn line(event: &Event, runner: Option<&Runner>, remedy: &str, names: 
         | EventKind::StepFailed { .. }
         | EventKind::HealthSeen { .. }
         | EventKind::TargetSeen { .. }
+        | EventKind::HostRelieved { .. }
         | EventKind::HostQuarantined { .. }
         | EventKind::GateReached { .. }
         | EventKind::RunEnded { .. } => None,

@@ -177,6 +177,7 @@ impl Driver<'_> {
                     Decision::Start { step, .. } => Some(step.clone()),
                     Decision::Quarantine { .. }
                     | Decision::Skip { .. }
+                    | Decision::Relieve { .. }
                     | Decision::Pause { .. }
                     | Decision::ReachGate { .. }
                     | Decision::OpenGate
@@ -188,6 +189,7 @@ impl Driver<'_> {
                 Decision::Start { .. }
                 | Decision::Quarantine { .. }
                 | Decision::Skip { .. }
+                | Decision::Relieve { .. }
                 | Decision::Pause { .. }
                 | Decision::ReachGate { .. }
                 | Decision::OpenGate => None,
@@ -232,6 +234,7 @@ impl Driver<'_> {
             }
             Decision::Quarantine { host, step, reason } => EventKind::HostQuarantined { host, step, reason },
             Decision::Skip { host, reason } => EventKind::HostSkipped { host, reason },
+            Decision::Relieve { host } => EventKind::HostRelieved { host },
             Decision::Pause { cause, reason } => EventKind::RunPaused { cause, reason },
             Decision::ReachGate { opens_at } => EventKind::GateReached { gate: GateName::Canary, opens_at },
             Decision::OpenGate => {
@@ -304,6 +307,7 @@ impl Driver<'_> {
             attempt,
             memory,
             leaving: state.leaving.clone().zip(state.target.clone()),
+            parked: state.parked.clone(),
             intent: state.intent.clone(),
             intended: state.intended,
             poll: self.settings.poll,

@@ -54,6 +54,7 @@ impl EventKind {
             Self::HostSkipped { .. } => "host-skipped",
             Self::HostReleased { .. } => "host-released",
             Self::HostRetried { .. } => "host-retried",
+            Self::HostRelieved { .. } => "host-relieved",
             Self::GateReached { .. } => "gate-reached",
             Self::GateOpened { .. } => "gate-opened",
             Self::HealthSeen { .. } => "health-seen",
@@ -167,6 +168,11 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
     },
+    /// What was stopped in place on a host that does not go on for now is started again first.
+    HostRelieved {
+        /// Which.
+        host: HostName,
+    },
     /// A gate was reached: nothing behind it begins.
     GateReached {
         /// Which.
@@ -273,6 +279,10 @@ pub enum Intent {
         /// Whether the fence goes up.
         up: bool,
     },
+    /// An instance that runs is stopped in place: from here on it is owed a start.
+    Stop,
+    /// An instance that we stopped is started.
+    Start,
     /// The host is rebooted.
     Reboot {
         /// The boot id that ends.
@@ -366,6 +376,14 @@ pub enum StepOutput {
         /// Instances on the host that the plan did not know.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         unplanned: Vec<InstanceId>,
+        /// Stay, and have to be stopped once nothing is left to leave.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        parking: Vec<ParkedInstance>,
+    },
+    /// An instance was stopped in place, by us.
+    Parked {
+        /// The request that did it, where this process sent it.
+        request: Option<RequestId>,
     },
     /// An instance was moved.
     Moved {
@@ -375,6 +393,13 @@ pub enum StepOutput {
         migration: Option<u64>,
         /// The request that did it.
         request: Option<RequestId>,
+    },
+    /// Live migrations of an instance did not end: something else becomes of it, as the policy says.
+    GaveUp {
+        /// What became of the attempts, for people.
+        note: String,
+        /// What becomes of the instance.
+        handling: InstanceHandling,
     },
     /// An instance is no longer on the host by somebody else's doing (deleted, moved by its owner or an operator).
     Gone {
@@ -477,6 +502,28 @@ pub struct LeavingInstance {
     /// Properties of its image, where the cloud shows them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub image: BTreeMap<String, String>,
+}
+
+/// An instance that is stopped in place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParkedInstance {
+    /// Which.
+    pub id: InstanceId,
+    /// Its name.
+    pub name: String,
+    /// Its project.
+    pub project: ProjectId,
+    /// Its server group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupId>,
+    /// Higher starts earlier and stops later.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: i32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &i32) -> bool {
+    *number == 0
 }
 
 /// A package before and after.

@@ -211,6 +211,10 @@ impl Compute for GuardedCloud {
         self.change("delete an instance", server, None, self.inner.delete_server(server)).await
     }
 
+    async fn reset_to_active(&self, server: InstanceId) -> CloudResult<Accepted> {
+        self.change("set the state of an instance", server, None, self.inner.reset_to_active(server)).await
+    }
+
     async fn instance_actions(&self, server: InstanceId) -> CloudResult<Vec<InstanceAction>> {
         self.inner.instance_actions(server).await
     }

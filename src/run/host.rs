@@ -1,6 +1,8 @@
 //! The state of one host within a run: its phase, its steps, what they left. Part of the fold; changed only by
 //! [`super::RunState::apply`].
 
+mod parked;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +10,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::event::{Intent, LeavingInstance, StepFailure, StepOutput};
+use super::event::{Intent, LeavingInstance, ParkedInstance, StepFailure, StepOutput};
 use crate::actions::HostMemory;
 use crate::model::{HostName, InstanceHandling, InstanceId, InstanceStatus, StepId};
 use crate::plan::{PlannedHost, PlannedMove};
@@ -64,6 +66,8 @@ pub struct StepState {
     pub status: StepStatus,
     /// For a move: which instance, as it was when it was resolved.
     pub leaving: Option<LeavingInstance>,
+    /// For a stop or a start: which instance.
+    pub parked: Option<ParkedInstance>,
     /// For a move: where the current attempt goes.
     pub target: Option<HostName>,
     /// For a move: targets that did not work.
@@ -124,6 +128,7 @@ impl StepState {
             step,
             status: StepStatus::Pending,
             leaving,
+            parked: None,
             target: None,
             avoid: BTreeSet::new(),
             intent: None,
@@ -247,7 +252,7 @@ impl HostState {
     pub(super) fn is_ready(&self, state: &StepState) -> bool {
         match state.status {
             StepStatus::Pending | StepStatus::Retrying { .. } => {
-                state.step.needs.iter().all(|need| self.succeeded(need))
+                state.step.needs.iter().all(|need| self.has_come_to_its_end(need))
             }
             StepStatus::Running { .. } | StepStatus::Succeeded(_) | StepStatus::Failed(_) => false,
         }
@@ -263,8 +268,16 @@ impl HostState {
         self.rounds > MAX_ROUNDS
     }
 
-    fn succeeded(&self, id: &StepId) -> bool {
-        self.steps.get(id).is_some_and(|state| matches!(state.status, StepStatus::Succeeded(_)))
+    /// Whether what waits for that step need not wait longer. An instance that does not start holds up nothing else, and
+    /// what is owed to owners is tried even where the fence could not be lowered.
+    fn has_come_to_its_end(&self, id: &StepId) -> bool {
+        self.steps.get(id).is_some_and(|state| match state.status {
+            StepStatus::Succeeded(_) => true,
+            StepStatus::Failed(_) => {
+                matches!(state.step.kind, StepKind::Start | StepKind::Stop) || !state.step.kind.is_ordinary()
+            }
+            StepStatus::Pending | StepStatus::Running { .. } | StepStatus::Retrying { .. } => false,
+        })
     }
 
     /// Begins the host: its steps come into being. Moves are added when they are resolved.
@@ -307,7 +320,12 @@ impl HostState {
             moves.push(step.id.clone());
             self.steps.insert(step.id.clone(), StepState::new(step, Some(instance.clone())));
         }
-        let again = self.add_step(&planned.host, StepKind::Resolve, moves);
+        self.look_again(&planned.host, moves);
+    }
+
+    /// Adds a look at the host's instances after `needs`, for which the fence waits.
+    fn look_again(&mut self, host: &HostName, needs: Vec<StepId>) {
+        let again = self.add_step(host, StepKind::Resolve, needs);
         if let Some(fence) = self.steps.values_mut().rfind(|state| state.step.kind == StepKind::Fence) {
             fence.step.needs = vec![again];
         }
@@ -368,15 +386,19 @@ impl HostState {
         if crate::simulation::Mistake::ForgetsAftercare.is_made() {
             return;
         }
-        if self.may_be_fenced() {
-            self.add_step(host, StepKind::Unfence, Vec::new());
-        }
+        let lowered = self.lower_fence(host);
         self.add_step(host, StepKind::Quarantine, Vec::new());
+        self.add_starts(host, &lowered);
         let told =
             self.steps.values().any(|state| state.step.kind == StepKind::Hook && state.status != StepStatus::Pending);
         for state in self.steps.values_mut().filter(|state| told && state.step.kind == StepKind::Unhook) {
             state.step.needs = Vec::new();
         }
+    }
+
+    /// Has nova-compute started where it may be stopped by us.
+    fn lower_fence(&mut self, host: &HostName) -> Vec<StepId> {
+        if self.may_be_fenced() { vec![self.add_step(host, StepKind::Unfence, Vec::new())] } else { Vec::new() }
     }
 
     /// Whether nova-compute may be stopped by us: a runner that dies may have raised the fence and recorded nothing, so
@@ -393,7 +415,13 @@ impl HostState {
             StepKind::Unfence => self.memory.fenced = false,
             // What made way was never here.
             StepKind::Move if state.makes_way() => {}
-            StepKind::Move => self.memory.left.extend(state.step.instance),
+            StepKind::Move => match (state.step.instance, output) {
+                (Some(instance), StepOutput::GaveUp { handling, .. }) => {
+                    self.memory.given_up.insert(instance, *handling);
+                }
+                (instance, _) => self.memory.left.extend(instance),
+            },
+            StepKind::Stop | StepKind::Start => self.remember_power(id, output),
             StepKind::Identify
             | StepKind::Disable
             | StepKind::Stage
@@ -416,7 +444,10 @@ impl HostState {
         }
         match output {
             StepOutput::Disabled { before, .. } => self.memory.service_before = Some(before.clone()),
-            StepOutput::Resolved { staying, .. } => self.memory.staying.clone_from(staying),
+            StepOutput::Resolved { staying, parking, .. } => {
+                self.memory.staying.clone_from(staying);
+                self.memory.parking.clone_from(parking);
+            }
             StepOutput::Rebooted { before, after, .. } => {
                 self.memory.boots = Some((before.clone(), after.clone()));
                 // nova-compute starts with the host.
@@ -429,6 +460,8 @@ impl HostState {
             | StepOutput::AlreadySo { .. }
             | StepOutput::Moved { .. }
             | StepOutput::Gone { .. }
+            | StepOutput::Parked { .. }
+            | StepOutput::GaveUp { .. }
             | StepOutput::Packages { .. }
             | StepOutput::ColdBooted { .. }
             | StepOutput::Ran { .. }
@@ -446,7 +479,7 @@ impl HostState {
             HostPhase::Active if self.has_begun(StepKind::ColdBoot) => "booting",
             HostPhase::Active => {
                 let empties = |state: &StepState| {
-                    matches!(state.step.kind, StepKind::Resolve | StepKind::Move)
+                    matches!(state.step.kind, StepKind::Resolve | StepKind::Move | StepKind::Stop)
                         && !matches!(state.status, StepStatus::Succeeded(_))
                 };
                 if self.steps.values().any(empties) {

@@ -29,8 +29,8 @@ mod tests;
 pub use change::{Answer, Change};
 pub use driver::{DriveError, DriveSettings, Observer, RunEnd, Steer};
 pub use event::{
-    Event, EventKind, FaultScope, GateName, Intent, LeavingInstance, Outcome, PackageChange, PauseCause, Runner,
-    StepFailure, StepOutput,
+    Event, EventKind, FaultScope, GateName, Intent, LeavingInstance, Outcome, PackageChange, ParkedInstance,
+    PauseCause, Runner, StepFailure, StepOutput,
 };
 pub use execute::{Engine, RunError, unbegun};
 pub use host::{HostPhase, HostState, StepState, StepStatus};

@@ -55,6 +55,11 @@ pub enum Decision {
         /// Why.
         reason: String,
     },
+    /// A host that does not go on for now has what was stopped on it started again.
+    Relieve {
+        /// Which.
+        host: HostName,
+    },
     /// Nothing more begins.
     Pause {
         /// Why.
@@ -91,6 +96,10 @@ fn search(state: &RunState, now: Timestamp, is_barren: bool, refused: &mut BTree
     }
     if let Some(pause) = pauses::out_of_hand(state, now).or_else(|| pauses::budget(state)) {
         return vec![pause];
+    }
+    let relieved = pauses::relieved(state);
+    if !relieved.is_empty() {
+        return relieved;
     }
     let view = View { state, now };
     let starts = view.steps();

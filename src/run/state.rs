@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::event::{Outcome, PauseCause, Runner};
+use super::event::{Outcome, ParkedInstance, PauseCause, Runner};
 use super::host::{HostPhase, HostState, StepState};
 use crate::model::{HostName, InstanceId, Limits, Region, RunId, StepId, ZoneName};
 use crate::plan::most_out;
@@ -346,6 +346,14 @@ impl RunState {
     /// Hosts in a phase.
     pub fn count(&self, phase: HostPhase) -> usize {
         self.index.count(phase)
+    }
+
+    /// Instances that we stopped and that do not run again, with their host and, where it was tried to the end, why.
+    pub fn stopped_by_us(&self) -> impl Iterator<Item = (&HostName, &ParkedInstance, Option<&str>)> {
+        self.hosts.iter().flat_map(|(host, state)| {
+            let memory = state.memory();
+            memory.parked.iter().map(move |one| (host, one, memory.unstarted.get(&one.id).map(String::as_str)))
+        })
     }
 
     /// Quarantined hosts that nobody has acknowledged by letting the run continue.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::change::Change;
-use super::event::{CommandRun, FaultScope, Intent, LeavingInstance, StepOutput};
+use super::event::{CommandRun, FaultScope, Intent, LeavingInstance, ParkedInstance, StepOutput};
 use super::trail;
 use crate::actions::{self, HostMemory, Intents, Probe, Progress, ProgressSink, StepContext, StepError};
 use crate::clock::Clock;
@@ -55,6 +55,7 @@ pub(super) struct StepTask {
     pub attempt: u32,
     pub memory: HostMemory,
     pub leaving: Option<(LeavingInstance, HostName)>,
+    pub parked: Option<ParkedInstance>,
     pub intent: Option<Intent>,
     pub intended: Option<Timestamp>,
     pub poll: Duration,
@@ -158,6 +159,7 @@ impl StepTask {
             host,
             memory: &self.memory,
             leaving: self.leaving.as_ref().map(|(instance, target)| (instance, target)),
+            parked: self.parked.as_ref(),
             intent: self.intent.as_ref(),
             intended: self.intended,
             cloud: ports.cloud.as_ref(),
@@ -249,15 +251,20 @@ impl StepTask {
             return None;
         }
         match self.kind {
-            StepKind::Resolve if !self.memory.left.is_empty() => Some(StepOutput::Resolved {
-                leaving: Vec::new(),
-                staying: self.memory.staying.clone(),
-                differences: Vec::new(),
-                unplanned: Vec::new(),
-            }),
+            StepKind::Resolve if !self.memory.left.is_empty() || !self.memory.parked.is_empty() => {
+                let parking = if self.memory.parked.is_empty() { self.memory.parking.clone() } else { Vec::new() };
+                Some(StepOutput::Resolved {
+                    leaving: Vec::new(),
+                    staying: self.memory.staying.clone(),
+                    differences: Vec::new(),
+                    unplanned: Vec::new(),
+                    parking,
+                })
+            }
             StepKind::VerifyConfig
             | StepKind::Return
             | StepKind::Evidence
+            | StepKind::Start
             | StepKind::Enable
             | StepKind::Settle
             | StepKind::Probe
@@ -271,6 +278,7 @@ impl StepTask {
             | StepKind::Stage
             | StepKind::Resolve
             | StepKind::Move
+            | StepKind::Stop
             | StepKind::Fence
             | StepKind::Update
             | StepKind::Configure
@@ -292,10 +300,12 @@ impl StepTask {
                 after: "not rebooted: dry run".to_owned(),
                 commands: Vec::new(),
             },
+            Intent::Stop => StepOutput::Parked { request: None },
             Intent::Run { .. }
             | Intent::Enable
             | Intent::Job { .. }
             | Intent::Fence { .. }
+            | Intent::Start
             | Intent::ColdBoot { .. }
             | Intent::ProbeInstance { .. }
             | Intent::Await { .. }

@@ -14,6 +14,9 @@ pub struct Faults {
     pub hosts: Vec<HostRule>,
     /// Of package jobs.
     pub jobs: Vec<JobRule>,
+    /// Of instances that are started.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub starts: Vec<StartRule>,
     /// Of API calls.
     pub api: Vec<ApiRule>,
     /// What happens once, at a time or after something else.
@@ -139,6 +142,18 @@ pub enum JobFault {
     Repository,
     /// It never ends by itself.
     Hang,
+}
+
+/// Keeps instances from starting: they stay off, with a fault.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartRule {
+    /// Which, by name or id; any when absent.
+    #[serde(default)]
+    pub instance: Option<String>,
+    /// How often; always when absent.
+    #[serde(default)]
+    pub times: Option<u32>,
 }
 
 /// Makes API calls fail.

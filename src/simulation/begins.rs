@@ -101,6 +101,7 @@ impl Begins {
             | EventKind::TargetSeen { .. }
             | EventKind::HostSkipped { .. }
             | EventKind::HostReleased { .. }
+            | EventKind::HostRelieved { .. }
             | EventKind::HostRetried { .. }
             | EventKind::RunPaused { .. }
             | EventKind::RunContinued { .. }

@@ -15,7 +15,7 @@ use super::watch::Watch;
 /// Looks at everything once more.
 pub(super) async fn look(stage: &Stage, case: &Case, state: &RunState, watch: &mut Watch) {
     hosts(stage, case, state, watch);
-    instances(stage, case, watch);
+    instances(stage, case, state, watch);
     blame(case, state, watch);
     services(stage, watch);
     let again = crate::run::load(stage.journal.as_ref(), stage.run).await.unwrap();
@@ -73,12 +73,19 @@ fn hosts(stage: &Stage, case: &Case, state: &RunState, watch: &mut Watch) {
 }
 
 /// What ran runs, where nothing but us could have ended it; nothing is left on its way.
-fn instances(stage: &Stage, case: &Case, watch: &mut Watch) {
+fn instances(stage: &Stage, case: &Case, state: &RunState, watch: &mut Watch) {
+    let mut named = BTreeSet::new();
+    for (host, one, why) in state.stopped_by_us() {
+        if why.is_none() {
+            watch.say(format!("instance {} is off on {host} by our doing, and nobody is told", one.id));
+        }
+        named.insert(one.id);
+    }
     let touched = touched_instances(&case.faults);
     for (id, before) in &stage.alive {
         let found = stage.region.with(|world| {
             let server = world.server(*id).ok()?;
-            let is_ours = !touched.contains(&server.name) && !world.was_wronged(*id);
+            let is_ours = !touched.contains(&server.name) && !named.contains(id) && !world.was_wronged(*id);
             is_ours.then(|| (server.status(), server.host.clone(), runs(world, *id)))
         });
         let Some((status, host, runs)) = found else { continue };

@@ -7,7 +7,8 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use serde::{Deserialize, Serialize};
 
 use super::StepKind;
-use crate::model::{ExtraStep, ExtraWork, HostName, InstanceId, Moment, StepId};
+use super::power::{Ranked, start_order, stop_order};
+use crate::model::{ExtraStep, ExtraWork, HostName, InstanceHandling, InstanceId, Moment, StepId};
 use crate::plan::{PlannedHost, Rollout};
 
 /// A vertex of the workflow graph.
@@ -24,7 +25,7 @@ pub struct Step {
     /// For a move: which instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<InstanceId>,
-    /// Steps of the same host that must have succeeded.
+    /// Steps of the same host that must have succeeded; a start only that it was tried to the end.
     pub needs: Vec<StepId>,
 }
 
@@ -238,6 +239,64 @@ pub fn steps_of(planned: &PlannedHost, moves: &[InstanceId], added: &Added<'_>) 
     vec![Step { id, kind: StepKind::ColdBoot, host: planned.host.clone(), instance: None, needs: Vec::new() }]
 }
 
+/// Puts the instances that are stopped in place into the steps of their host: they are stopped when everything else has
+/// left and the update is staged, a further look follows, and they are started when the evidence holds.
+pub fn park(steps: &mut Vec<Step>, host: &HostName, stops: &[Ranked]) {
+    let looks = steps.iter().filter(|step| step.kind == StepKind::Resolve);
+    let (Some(last), count) = (looks.clone().last().map(|step| step.id.clone()), looks.count()) else { return };
+    let Some(fence) = steps.iter().position(|step| step.kind == StepKind::Fence) else { return };
+    if stops.is_empty() {
+        return;
+    }
+    let staged = steps.iter().find(|step| step.kind == StepKind::Stage).map(|step| step.id.clone());
+    let after: Vec<StepId> = std::iter::once(last).chain(staged).collect();
+    let mut parked = stop_steps(host, stops, &after);
+    let again = StepId::of(host, &format!("{}/{}", StepKind::Resolve, count + 1));
+    let needs = parked.iter().map(|step| step.id.clone()).collect();
+    parked.push(Step { id: again.clone(), kind: StepKind::Resolve, host: host.clone(), instance: None, needs });
+    steps[fence].needs = vec![again];
+    steps.splice(fence..fence, parked);
+    let starts = start_steps(host, stops, &[StepId::of(host, StepKind::Evidence.name())]);
+    if let Some(settle) = steps.iter_mut().find(|step| step.kind == StepKind::Settle) {
+        settle.needs.extend(starts.iter().map(|step| step.id.clone()));
+    }
+    if let Some(enable) = steps.iter().position(|step| step.kind == StepKind::Enable) {
+        steps.splice(enable..enable, starts);
+    }
+}
+
+/// Stops of instances that stay, once `after` has been done.
+pub(crate) fn stop_steps(host: &HostName, stops: &[Ranked], after: &[StepId]) -> Vec<Step> {
+    in_turn(host, StepKind::Stop, stop_order(stops), after)
+}
+
+/// Starts of instances that were stopped in place, once `after` has been done.
+pub(crate) fn start_steps(host: &HostName, stopped: &[Ranked], after: &[StepId]) -> Vec<Step> {
+    in_turn(host, StepKind::Start, start_order(stopped), after)
+}
+
+fn in_turn(host: &HostName, kind: StepKind, turns: Vec<(InstanceId, Vec<InstanceId>)>, after: &[StepId]) -> Vec<Step> {
+    let id = |instance| StepId::of_instance(host, kind.name(), instance);
+    let step = |(instance, before): (InstanceId, Vec<InstanceId>)| Step {
+        id: id(instance),
+        kind,
+        host: host.clone(),
+        instance: None,
+        needs: after.iter().cloned().chain(before.into_iter().map(id)).collect(),
+    };
+    turns.into_iter().map(step).collect()
+}
+
+/// By host, the instances that are to be stopped in place for its reboot.
+pub fn stops(rollout: &Rollout) -> BTreeMap<&HostName, Vec<Ranked>> {
+    let mut stops: BTreeMap<&HostName, Vec<Ranked>> = BTreeMap::new();
+    for stay in rollout.stays.iter().filter(|stay| stay.handling == InstanceHandling::StopInPlace) {
+        let ranked = Ranked { id: stay.instance, priority: stay.priority, group: stay.group.clone() };
+        stops.entry(&stay.host).or_default().push(ranked);
+    }
+    stops
+}
+
 /// The move of one instance, once `behind` has succeeded: the look that says that it leaves.
 pub(crate) fn move_step(host: &HostName, instance: InstanceId, behind: &StepId) -> Step {
     Step {
@@ -254,8 +313,11 @@ pub(crate) fn move_step(host: &HostName, instance: InstanceId, behind: &StepId) 
 pub fn graph(rollout: &Rollout) -> Workflow {
     let mut workflow = Workflow { graph: DiGraph::new(), by_id: BTreeMap::new() };
     let added = rollout.added();
+    let stops = stops(rollout);
     for host in &rollout.hosts {
-        for step in steps_of(host, &moves_of(host), &added) {
+        let mut steps = steps_of(host, &moves_of(host), &added);
+        park(&mut steps, &host.host, stops.get(&host.host).map_or(&[], Vec::as_slice));
+        for step in steps {
             let id = step.id.clone();
             let index = workflow.graph.add_node(step);
             workflow.by_id.insert(id, index);
@@ -397,5 +459,23 @@ mod tests {
         assert!(steps.iter().all(|step| !matches!(step.kind, StepKind::Stage | StepKind::Update)));
         let configure = steps.iter().find(|step| step.kind == StepKind::Configure).unwrap();
         assert_eq!(configure.needs, [StepId::of(&host, "command/one")]);
+    }
+
+    #[test]
+    fn what_is_stopped_in_place_is_stopped_between_the_moves_and_the_fence_and_started_after_the_evidence() {
+        let host = HostName::new("compute-1");
+        let id = |number| InstanceId::new(Uuid::from_u128(number));
+        let mut steps = host_steps(&host, &[], &[id(1)], &Added::default());
+        park(&mut steps, &host, &[Ranked { id: id(2), priority: 0, group: None }]);
+        let needs = |what: &str| {
+            let step = steps.iter().find(|step| step.id == StepId::of(&host, what)).unwrap();
+            step.needs.iter().map(|need| need.as_str().trim_start_matches("compute-1/").to_owned()).collect::<Vec<_>>()
+        };
+        let (stop, start) = (format!("stop/{}", id(2)), format!("start/{}", id(2)));
+        assert_eq!(needs(&stop), ["resolve/2", "stage"]);
+        assert_eq!(needs("resolve/3"), [stop.as_str()]);
+        assert_eq!(needs("fence"), ["resolve/3"]);
+        assert_eq!(needs(&start), ["evidence"]);
+        assert_eq!(needs("settle"), ["enable", start.as_str()]);
     }
 }

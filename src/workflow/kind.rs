@@ -42,6 +42,8 @@ kinds! {
     Resolve = "resolve",
     /// One instance leaves.
     Move = "move",
+    /// One instance that stays is stopped, after all that leave have left.
+    Stop = "stop",
     /// nova-compute is stopped, so that no owner starts what stays.
     Fence = "fence",
     /// Packages are updated.
@@ -60,6 +62,8 @@ kinds! {
     Return = "return",
     /// The remedy's evidence holds.
     Evidence = "evidence",
+    /// One instance that we stopped runs again.
+    Start = "start",
     /// Its service is put back into service.
     Enable = "enable",
     /// What others were told is taken back.
@@ -85,19 +89,28 @@ impl StepKind {
     /// What a host failed in that failed in such a step.
     pub const fn cause(self) -> FailureCause {
         match self {
-            Self::Identify | Self::Disable | Self::Hook | Self::Resolve | Self::Move => FailureCause::Drain,
+            Self::Identify | Self::Disable | Self::Hook | Self::Resolve | Self::Move | Self::Stop => {
+                FailureCause::Drain
+            }
             Self::Stage | Self::Update | Self::Configure | Self::VerifyConfig | Self::Command | Self::Ansible => {
                 FailureCause::Update
             }
             Self::Fence | Self::Reboot | Self::Return | Self::Unfence | Self::ColdBoot => FailureCause::Reboot,
             Self::Evidence => FailureCause::Evidence,
-            Self::Enable | Self::Unhook | Self::Settle | Self::Probe | Self::Quarantine => FailureCause::Enable,
+            Self::Start | Self::Enable | Self::Unhook | Self::Settle | Self::Probe | Self::Quarantine => {
+                FailureCause::Enable
+            }
         }
     }
 
     /// Whether the step belongs to the ordinary way of a host alone, and not to the aftercare of a failed one as well.
     pub const fn is_ordinary(self) -> bool {
         !matches!(self, Self::Unfence | Self::Quarantine | Self::Unhook)
+    }
+
+    /// Whether an owner is owed the step whatever becomes of its host and of the run: its instance ran until we stopped it.
+    pub const fn is_owed(self) -> bool {
+        matches!(self, Self::Start)
     }
 }
 

@@ -7,9 +7,11 @@ mod export;
 mod graph;
 mod kind;
 mod overview;
+mod power;
 
 pub use export::{dot, mermaid};
-pub(crate) use graph::move_step;
-pub use graph::{Added, EdgeKind, Step, Workflow, graph, host_steps, steps_of};
+pub use graph::{Added, EdgeKind, Step, Workflow, graph, host_steps, park, steps_of, stops};
+pub(crate) use graph::{move_step, start_steps, stop_steps};
 pub use kind::StepKind;
 pub use overview::{Overview, STEPS_UP_TO};
+pub use power::Ranked;

@@ -61,3 +61,10 @@ fn every_example_is_read_as_what_it_says_it_is() {
         }
     }
 }
+
+#[test]
+fn the_page_on_movability_is_the_table_that_planner_and_engine_ask() {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/movability.md")).unwrap();
+    let table = fleetmend::plan::movability_page();
+    assert!(page == table, "docs/movability.md is to be:\n{table}");
+}

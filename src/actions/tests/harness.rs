@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::region::State;
+use super::region::{State, id};
 use super::rig::Rig;
 use crate::actions::{Probe, for_step};
 use crate::cloud::Accepted;
-use crate::model::{InstanceStatus, NovaConfHandling};
+use crate::model::{InstanceHandling, InstanceStatus, NovaConfHandling};
 use crate::run::event::{Intent, StepOutput};
 use crate::workflow::StepKind;
 
@@ -23,6 +23,16 @@ fn ready(kind: StepKind) -> Rig {
             rig
         }
         StepKind::Move => Rig::with_instance(),
+        StepKind::Stop => {
+            let mut rig = Rig::with_instance();
+            rig.rollout.policy.instances.named = [(id(1), InstanceHandling::StopInPlace)].into();
+            rig
+        }
+        StepKind::Start => {
+            let rig = Rig::new();
+            rig.lab.state().boot_server(1, InstanceStatus::Shutoff);
+            rig
+        }
         StepKind::Fence | StepKind::Enable => {
             let mut rig = Rig::new();
             rig.hold();

@@ -7,6 +7,7 @@ mod host;
 mod ladder;
 mod moves;
 mod ports;
+mod power;
 mod probe_instance;
 mod reboot;
 mod region;

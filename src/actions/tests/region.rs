@@ -93,6 +93,8 @@ pub struct State {
     pub answers: bool,
     /// Seconds from an order until the host is back, or never.
     pub outage: Option<u64>,
+    /// Whether orders to stop and to start come to anything.
+    pub obeys: bool,
     /// Whether an order to reboot has any effect.
     pub reboots: bool,
     pub unit: &'static str,
@@ -216,6 +218,7 @@ impl State {
             boot: "boot-1".to_owned(),
             answers: true,
             outage: Some(60),
+            obeys: true,
             reboots: true,
             unit: "active",
             nova_conf: "[libvirt]\ncpu_mode = host-model\n".to_owned(),
@@ -358,7 +361,17 @@ impl State {
             events: Vec::new(),
         };
         actions.insert(0, action);
-        self.later(3, move |s| s.rest(instance, None, if fails { InstanceStatus::Shutoff } else { to }));
+        let obeys = self.obeys;
+        self.later(3, move |s| {
+            let ends = if fails { InstanceStatus::Shutoff } else { to };
+            s.rest(instance, None, if obeys { ends } else { from });
+            let Some(server) = s.servers.get_mut(&instance) else { return };
+            let is_on = server.status == InstanceStatus::Active;
+            server.power_state = if is_on { PowerState::Running } else { PowerState::Shutdown };
+            if !obeys {
+                server.fault = Some("the disk does not answer".to_owned());
+            }
+        });
         Ok(Accepted { request: Some(request) })
     }
 

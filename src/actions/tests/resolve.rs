@@ -9,7 +9,7 @@ use crate::model::{
     Group, GroupId, GroupPolicy, GroupRules, InstanceHandling, InstanceId, InstanceStatus, ProjectId, Resources,
 };
 use crate::plan::{PlannedMove, PlannedStay, StayReason};
-use crate::run::event::{FaultScope, LeavingInstance, StepOutput};
+use crate::run::event::{FaultScope, LeavingInstance, ParkedInstance, StepOutput};
 use crate::workflow::StepKind::Resolve;
 
 struct Resolved {
@@ -17,13 +17,15 @@ struct Resolved {
     staying: Vec<InstanceId>,
     differences: Vec<String>,
     unplanned: Vec<InstanceId>,
+    parking: Vec<InstanceId>,
 }
 
 async fn resolve(rig: &Rig) -> Resolved {
-    let StepOutput::Resolved { leaving, staying, differences, unplanned } = rig.run(Resolve).await.unwrap() else {
+    let StepOutput::Resolved { leaving, staying, differences, unplanned, parking } = rig.run(Resolve).await.unwrap()
+    else {
         panic!("not resolved")
     };
-    Resolved { leaving, staying, differences, unplanned }
+    Resolved { leaving, staying, differences, unplanned, parking: parking.iter().map(|one| one.id).collect() }
 }
 
 fn planned_move(number: u128) -> PlannedMove {
@@ -48,6 +50,8 @@ fn planned_stay(number: u128) -> PlannedStay {
         host: host(HOST),
         reason: StayReason::Stopped,
         handling: InstanceHandling::Leave,
+        group: None,
+        priority: 0,
     }
 }
 
@@ -172,4 +176,18 @@ async fn what_an_instance_has_allocated_is_what_a_target_must_have() {
     rig.lab.state().unallocated.push(id(1));
     rig.lab.state().stray_allocations.push(allocation);
     assert_eq!(resolve(&rig).await.leaving[0].resources, Resources::basic(2, 2048, 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_to_be_stopped_in_place_is_named_and_what_we_stopped_stays_whatever_the_policy_says_of_stopped_ones() {
+    let mut rig = Rig::with_instance();
+    for number in [2, 3] {
+        rig.lab.state().boot_server(number, InstanceStatus::Shutoff);
+    }
+    rig.rollout.policy.instances.named = [(id(1), InstanceHandling::StopInPlace)].into();
+    rig.rollout.policy.instances.stopped = InstanceHandling::ColdMigrate;
+    rig.memory.parked = vec![ParkedInstance { id: id(2), ..rig.parked.clone() }];
+    let found = resolve(&rig).await;
+    assert_eq!((found.parking, found.staying), (vec![id(1)], vec![id(2)]));
+    assert_eq!(found.leaving.iter().map(|one| one.id).collect::<Vec<_>>(), [id(3)], "its owner stopped it");
 }

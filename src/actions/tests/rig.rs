@@ -13,7 +13,7 @@ use crate::model::{
 };
 use crate::plan::{Certificate, PlannedHost, Rollout, RolloutKind};
 use crate::remedy::{Remedy, Verdict, VerdictKind};
-use crate::run::event::{FaultScope, Intent, LeavingInstance, StepOutput};
+use crate::run::event::{FaultScope, Intent, LeavingInstance, ParkedInstance, StepOutput};
 use crate::workflow::StepKind;
 
 /// Everything that a step is carried out with.
@@ -23,6 +23,7 @@ pub struct Rig {
     pub memory: HostMemory,
     pub run: RunId,
     pub leaving: LeavingInstance,
+    pub parked: ParkedInstance,
     pub target: crate::model::HostName,
     pub attempt: u32,
 }
@@ -77,6 +78,7 @@ fn rollout() -> Rollout {
         zones: Vec::new(),
         skipped: Vec::new(),
         stays: Vec::new(),
+        blocked: Vec::new(),
         certificate: Certificate::default(),
         notes: Vec::new(),
     }
@@ -103,6 +105,13 @@ impl Rig {
                 traits: Vec::new(),
                 flavor: None,
                 image: std::collections::BTreeMap::new(),
+            },
+            parked: ParkedInstance {
+                id: id(1),
+                name: "vm1".to_owned(),
+                project: ProjectId::new("p1"),
+                group: None,
+                priority: 0,
             },
             target: host(TARGET),
             attempt: 1,
@@ -175,8 +184,8 @@ impl Rig {
     }
 
     pub fn step(kind: StepKind) -> StepId {
-        if kind == StepKind::Move {
-            StepId::of_move(&host(HOST), id(1))
+        if matches!(kind, StepKind::Move | StepKind::Stop | StepKind::Start) {
+            StepId::of_instance(&host(HOST), kind.name(), id(1))
         } else if matches!(kind, StepKind::Hook | StepKind::Unhook) {
             StepId::of(&host(HOST), &format!("{kind}/alarms"))
         } else if matches!(kind, StepKind::Command | StepKind::Ansible) {
@@ -195,6 +204,7 @@ impl Rig {
             host: &self.rollout.hosts[0],
             memory: &self.memory,
             leaving: Some((&self.leaving, &self.target)),
+            parked: Some(&self.parked),
             intent,
             intended: None,
             cloud: &self.lab,

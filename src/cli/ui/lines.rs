@@ -66,6 +66,7 @@ impl Lines {
             | EventKind::ChangeMade { .. }
             | EventKind::TargetSeen { .. }
             | EventKind::HostReleased { .. }
+            | EventKind::HostRelieved { .. }
             | EventKind::GateReached { .. }
             | EventKind::GateOpened { .. }
             | EventKind::RunContinued { .. }

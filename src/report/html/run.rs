@@ -49,6 +49,10 @@ fn standing(summary: &Summary) -> Standing {
     let proven = format!("{} of {} proven mitigated", hosts.done, count(hosts.total, "host"));
     let says = match &summary.paused_because {
         Some(because) => format!("{proven}; {because}"),
+        None if summary.stopped.iter().any(|line| line.why.is_some()) => {
+            let unstarted = summary.stopped.iter().filter(|line| line.why.is_some()).count();
+            format!("{proven}; {} quarantined; {} did not start again", hosts.quarantined, count(unstarted, "instance"))
+        }
         None if hosts.quarantined > 0 => format!("{proven}; {} quarantined", hosts.quarantined),
         None => proven,
     };

@@ -21,9 +21,11 @@ fn start(step: &StepState, target: Option<HostName>, because: Option<String>) ->
 }
 
 /// Whether a step is owed to others whatever becomes of the run: the aftercare of a host that failed, and the start of an
-/// instance that may have been stopped.
+/// instance that was stopped, or may have been.
 pub(super) fn is_owed(step: &StepState) -> bool {
-    !step.step.kind.is_ordinary() || (step.step.kind == StepKind::ColdBoot && step.intent.is_some())
+    !step.step.kind.is_ordinary()
+        || step.step.kind.is_owed()
+        || (step.step.kind == StepKind::ColdBoot && step.intent.is_some())
 }
 
 pub(super) fn begin(planned: &PlannedHost) -> Decision {
@@ -108,13 +110,14 @@ impl View<'_> {
     fn may_go_on(&self, step: &StepState) -> Result<(), Wait> {
         let kind = step.step.kind;
         let is_owed = is_owed(step);
-        let quarantined = self.state.hosts().get(&step.step.host).is_some_and(|h| h.phase == HostPhase::Quarantined);
+        let host = self.state.hosts().get(&step.step.host);
+        let quarantined = host.is_some_and(|host| host.phase == HostPhase::Quarantined);
         if quarantined && !is_owed {
             return Err(Wait::Paused("its host is quarantined".to_owned()));
         }
         let stops_compute =
             |host: &HostState| host.steps().any(|other| other.step.kind == StepKind::Fence && other.is_running());
-        if kind == StepKind::Unfence && self.state.hosts().get(&step.step.host).is_some_and(stops_compute) {
+        if kind == StepKind::Unfence && host.is_some_and(stops_compute) {
             return Err(Wait::Paused("nova-compute is being stopped".to_owned()));
         }
         if self.is_parked(step) {
@@ -133,7 +136,13 @@ impl View<'_> {
                     return Err(Wait::Paused(reason.clone()));
                 }
             }
-            RunStatus::Stopping if !is_owed => return Err(Wait::Stopping),
+            RunStatus::Stopping if !is_owed => {
+                // What we stopped on a host that was rebooted need not wait for somebody to resume.
+                let owes = host.is_some_and(|host| !host.memory().parked.is_empty());
+                if !(owes && matches!(kind, StepKind::Return | StepKind::Evidence)) {
+                    return Err(Wait::Stopping);
+                }
+            }
             RunStatus::Running | RunStatus::Stopping | RunStatus::Unbegun | RunStatus::Ended(_) => {}
         }
         if self.state.sick_since().is_some() {

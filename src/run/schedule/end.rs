@@ -30,8 +30,8 @@ impl View<'_> {
         }
         self.stuck_host().or_else(|| {
             let open = self.state.count(HostPhase::Waiting) + self.state.count(HostPhase::Active) > 0;
-            let outcome =
-                if self.state.count(HostPhase::Quarantined) > 0 { Outcome::DoneWithFailures } else { Outcome::Done };
+            let failed = self.state.count(HostPhase::Quarantined) > 0 || self.state.stopped_by_us().next().is_some();
+            let outcome = if failed { Outcome::DoneWithFailures } else { Outcome::Done };
             if open {
                 self.is_drained().then_some(Decision::End(Outcome::Stopped))
             } else {

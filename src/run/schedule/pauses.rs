@@ -16,8 +16,9 @@ pub(super) fn failures(state: &RunState) -> Vec<Decision> {
     let mut decisions = Vec::new();
     for (planned, host) in state.index.failed().filter_map(|place| state.at(place)) {
         let failed = host.steps().find_map(|step| match &step.status {
-            StepStatus::Failed(failure) => Some((step, failure)),
-            StepStatus::Pending
+            StepStatus::Failed(failure) if !step.step.kind.is_owed() => Some((step, failure)),
+            StepStatus::Failed(_)
+            | StepStatus::Pending
             | StepStatus::Running { .. }
             | StepStatus::Retrying { .. }
             | StepStatus::Succeeded(_) => None,
@@ -104,4 +105,15 @@ pub(super) fn budget(state: &RunState) -> Option<Decision> {
         return None;
     };
     Some(Decision::Pause { cause: PauseCause::FailureBudget, reason })
+}
+
+/// Hosts that do not go on while the run is paused or being stopped, and on which owners wait for what we stopped.
+pub(super) fn relieved(state: &RunState) -> Vec<Decision> {
+    match state.status() {
+        RunStatus::Paused(..) | RunStatus::Stopping => {}
+        RunStatus::Unbegun | RunStatus::Running | RunStatus::Ended(_) => return Vec::new(),
+    }
+    let active = state.index.in_phase(HostPhase::Active).filter_map(|place| state.at(place));
+    let waits = active.filter(|(_, host)| !host.is_busy() && host.keeps_owners_waiting());
+    waits.map(|(planned, _)| Decision::Relieve { host: planned.host.clone() }).collect()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::super::event::{Event, EventKind, FaultScope, GateName, Outcome, StepFailure, StepOutput};
+use super::super::event::{Event, EventKind, FaultScope, GateName, Intent, Outcome, StepFailure, StepOutput};
 use super::super::host::{HostPhase, HostState, StepState, StepStatus};
 use super::{Gate, Health, IllegalTransition, RunState, RunStatus, host_of};
 use crate::actions::ErrorClass;
@@ -38,6 +38,7 @@ impl RunState {
             EventKind::HostQuarantined { host, .. }
             | EventKind::HostSkipped { host, .. }
             | EventKind::HostReleased { host }
+            | EventKind::HostRelieved { host }
             | EventKind::HostRetried { host, .. } => self.refresh(host.as_str()),
             // What waits for another attempt need not wait longer.
             EventKind::RunContinued { .. } => {
@@ -92,6 +93,10 @@ impl RunState {
                     state.intended = Some(event.at);
                 }
                 state.intent = Some(intent.clone());
+                if *intent == Intent::Stop {
+                    let host = HostName::new(host_of(step));
+                    self.host_mut(&host)?.owe(&host, step);
+                }
             }
             // What came of it the step's end tells.
             EventKind::ChangeMade { step, .. } => {
@@ -137,6 +142,13 @@ impl RunState {
                 state.since = event.at;
                 state.why = Some("given back as it was".to_owned());
                 self.reliefs += 1;
+            }
+            EventKind::HostRelieved { host } => {
+                let state = self.host_mut(host)?;
+                if state.phase != HostPhase::Active || state.is_busy() {
+                    return Err(format!("{host} is {}", state.activity()));
+                }
+                state.relieve(host);
             }
             EventKind::HostRetried { host, .. } => {
                 let state = self.host_mut(host)?;
@@ -227,8 +239,15 @@ impl RunState {
         let planned = self.place_in_order(&host).and_then(|place| rollout.hosts.get(place));
         let state = self.host_mut(&host)?;
         state.remember(id, output);
-        if let (StepOutput::Resolved { leaving, .. }, Some(planned)) = (output, planned) {
+        let kind = state.steps.get(id).map(|step| step.step.kind);
+        if kind == Some(StepKind::Evidence) {
+            state.add_starts(&host, std::slice::from_ref(id));
+        }
+        if let (StepOutput::Resolved { leaving, parking, .. }, Some(planned)) = (output, planned) {
             state.add_moves(planned, id, leaving);
+            if leaving.is_empty() {
+                state.add_stops(planned, id, parking);
+            }
             let stays = |instance| self.occupancy.host_of(instance) == Some(&host);
             let mut unmoved = planned.moves.iter().map(|planned| planned.instance).filter(|instance| stays(*instance));
             let is_fewer = unmoved.any(|instance| leaving.iter().all(|leaving| leaving.id != instance));
@@ -321,6 +340,9 @@ impl RunState {
             let (_, host, state) = self.hosts.get_full_mut(host_of(id)).ok_or_else(unknown)?;
             state.go_back(host, id);
         }
+        if retry_at.is_none() {
+            self.host_mut(&HostName::new(host_of(id)))?.give_up_start(id, failure);
+        }
         if let Some(instance) = released {
             self.moves.failed += 1;
             self.occupancy.release(instance);
@@ -366,6 +388,8 @@ impl RunState {
             | StepOutput::AlreadySo { .. }
             | StepOutput::Disabled { .. }
             | StepOutput::Resolved { .. }
+            | StepOutput::Parked { .. }
+            | StepOutput::GaveUp { .. }
             | StepOutput::Packages { .. }
             | StepOutput::Rebooted { .. }
             | StepOutput::ColdBooted { .. }
@@ -407,6 +431,7 @@ fn opens(kind: &EventKind) -> bool {
         | EventKind::HostQuarantined { .. }
         | EventKind::HostSkipped { .. }
         | EventKind::HostReleased { .. }
+        | EventKind::HostRelieved { .. }
         | EventKind::HostRetried { .. }
         | EventKind::GateReached { .. }
         | EventKind::GateOpened { .. }

@@ -61,7 +61,8 @@ impl Pulse {
                     pulse.is_refused |=
                         failure.scope == FaultScope::ControlPlane && failure.class == ErrorClass::NeedsOperator;
                 }
-                StepStatus::Failed(_) => pulse.has_failed = true,
+                // An instance that does not start is named; its host is none the worse.
+                StepStatus::Failed(_) => pulse.has_failed |= !state.step.kind.is_owed(),
             }
             if host.is_ready(state) {
                 if is_move { &mut pulse.moves } else { &mut pulse.steps }.push(place);

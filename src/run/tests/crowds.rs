@@ -174,8 +174,13 @@ fn a_host_that_had_no_room_is_looked_at_again_when_a_begun_one_needs_less() {
         play.tell(EventKind::HostQuarantined { host: "a".into(), step, reason: "x".to_owned() });
     };
     let is_without_instances = |play: &mut Play| {
-        let resolved =
-            StepOutput::Resolved { leaving: vec![], staying: vec![], differences: vec![], unplanned: vec![] };
+        let resolved = StepOutput::Resolved {
+            leaving: vec![],
+            staying: vec![],
+            differences: vec![],
+            unplanned: vec![],
+            parking: vec![],
+        };
         play.succeed("a/resolve", resolved);
     };
     let happenings: [fn(&mut Play); 2] = [quarantine, is_without_instances];

@@ -65,6 +65,7 @@ fn instance(number: u128, host: &str) -> Instance {
         host: Some(host.into()),
         status: InstanceStatus::Active,
         task_state: None,
+        power: None,
         locked: false,
         resources: Resources::basic(1, 1024, 10),
         group: None,
@@ -162,6 +163,7 @@ impl Play {
             zones: vec![],
             skipped: vec![],
             stays: vec![],
+            blocked: vec![],
             certificate: Certificate::default(),
             notes: vec![],
         };
@@ -261,6 +263,7 @@ impl Play {
                     staying: vec![],
                     differences: vec![],
                     unplanned: vec![],
+                    parking: vec![],
                 }
             }
             (StepKind::Move, Some(to)) => StepOutput::Moved { to, migration: Some(1), request: None },

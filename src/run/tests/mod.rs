@@ -38,7 +38,8 @@ fn drain(play: &mut Play, host: &str, numbers: &[u128]) {
     play.succeed(&format!("{host}/disable"), StepOutput::Disabled { before, request: None });
     play.settle();
     let leaving = numbers.iter().map(|number| leaving(*number)).collect();
-    let output = StepOutput::Resolved { leaving, staying: vec![], differences: vec![], unplanned: vec![] };
+    let output =
+        StepOutput::Resolved { leaving, staying: vec![], differences: vec![], unplanned: vec![], parking: vec![] };
     play.succeed(&format!("{host}/resolve"), output);
 }
 
@@ -251,8 +252,13 @@ fn an_instance_that_appears_while_a_host_drains_moves_as_well_before_the_fence()
     let first = StepId::of_move(&"a".into(), id(1)).to_string();
     play.succeed(&first, StepOutput::Moved { to: "spare".into(), migration: None, request: None });
     play.settle();
-    let output =
-        StepOutput::Resolved { leaving: vec![leaving(99)], staying: vec![], differences: vec![], unplanned: vec![] };
+    let output = StepOutput::Resolved {
+        leaving: vec![leaving(99)],
+        staying: vec![],
+        differences: vec![],
+        unplanned: vec![],
+        parking: vec![],
+    };
     play.succeed("a/resolve/2", output);
     play.settle();
     assert!(play.running().contains(&StepId::of_move(&"a".into(), id(99)).to_string()));
@@ -261,7 +267,13 @@ fn an_instance_that_appears_while_a_host_drains_moves_as_well_before_the_fence()
     play.succeed(&last, StepOutput::Moved { to: "spare".into(), migration: None, request: None });
     play.settle();
     assert!(play.running().contains(&"a/resolve/3".to_owned()));
-    let nothing = StepOutput::Resolved { leaving: vec![], staying: vec![], differences: vec![], unplanned: vec![] };
+    let nothing = StepOutput::Resolved {
+        leaving: vec![],
+        staying: vec![],
+        differences: vec![],
+        unplanned: vec![],
+        parking: vec![],
+    };
     play.succeed("a/resolve/3", nothing);
     play.settle();
     assert!(play.running().contains(&"a/fence".to_owned()));
@@ -429,9 +441,20 @@ fn a_host_that_is_not_quiet_goes_back_to_be_resolved_with_its_fence_down_a_few_t
         play.done(step);
         play.settle();
     }
-    let nothing = StepOutput::Resolved { leaving: vec![], staying: vec![], differences: vec![], unplanned: vec![] };
-    let started =
-        StepOutput::Resolved { leaving: vec![leaving(1)], staying: vec![], differences: vec![], unplanned: vec![] };
+    let nothing = StepOutput::Resolved {
+        leaving: vec![],
+        staying: vec![],
+        differences: vec![],
+        unplanned: vec![],
+        parking: vec![],
+    };
+    let started = StepOutput::Resolved {
+        leaving: vec![leaving(1)],
+        staying: vec![],
+        differences: vec![],
+        unplanned: vec![],
+        parking: vec![],
+    };
     let boot = Intent::Reboot { boot: "a".to_owned(), proven: None, rung: None };
     play.tell(EventKind::StepIntended { step: StepId::new("a/reboot"), intent: boot });
     let again = fail(&mut play, "a/reboot", ErrorClass::Disquiet, FaultScope::Host);

@@ -338,6 +338,11 @@ impl Compute for SimCloud {
         self.ask(Repeat::Safe, "delete", &server.to_string(), delete).await
     }
 
+    async fn reset_to_active(&self, server: InstanceId) -> CloudResult<Accepted> {
+        let reset = |world: &mut World| world.reset_to_active(server, Caller::Operator);
+        self.ask(Repeat::Unsafe, "reset_state", &server.to_string(), reset).await
+    }
+
     async fn instance_actions(&self, server: InstanceId) -> CloudResult<Vec<InstanceAction>> {
         let list = |world: &mut World| {
             world.server(server).map(|server| server.activities.iter().rev().map(action_of).collect())

@@ -215,6 +215,18 @@ impl World {
         self.strikes(chance.migration_hangs, "migration-hangs", &id, server.migrations).then_some(MigrationFault::Hang)
     }
 
+    /// Whether a server that is being started stays off.
+    pub(super) fn start_fails(&mut self, id: InstanceId) -> bool {
+        let Some(server) = self.servers.get(&id) else { return false };
+        let (name, id) = (server.name.clone(), id.to_string());
+        let rules = self.faults.starts.iter().enumerate();
+        let fitting: Vec<_> = rules
+            .filter(|(_, rule)| rule.instance.as_ref().is_none_or(|wanted| *wanted == name || *wanted == id))
+            .map(|(index, rule)| (index, rule.times))
+            .collect();
+        fitting.into_iter().any(|(index, times)| self.use_rule(format!("start/{index}"), times))
+    }
+
     pub(super) fn host_fault(&mut self, name: &HostName, nth: u64) -> Option<HostFault> {
         let rules = self.faults.hosts.iter().enumerate();
         let fitting: Vec<_> =

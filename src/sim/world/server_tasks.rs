@@ -298,6 +298,17 @@ impl World {
         Ok(request)
     }
 
+    /// `os-resetState` to active: an admin's word about what Nova keeps; nothing happens to the guest.
+    pub fn reset_to_active(&mut self, id: InstanceId, caller: Caller) -> Result<RequestId, Refusal> {
+        self.server(id)?;
+        let request = self.begin_activity(id, "resetState", caller);
+        if let Some(server) = self.servers.get_mut(&id) {
+            server.vm_state = VmState::Active;
+            server.task = None;
+        }
+        Ok(request)
+    }
+
     /// `lock` and `unlock`.
     pub fn set_lock(&mut self, id: InstanceId, locked: bool) -> Result<RequestId, Refusal> {
         self.server(id)?;
@@ -393,6 +404,20 @@ impl World {
             ServerEnd::Stopped => "compute_stop_instance",
             ServerEnd::Started => "compute_start_instance",
         };
+        if end == ServerEnd::Started && self.start_fails(id) {
+            // What is wrong with a start leaves the server as it was. Source: `reverts_task_state` of start_instance in
+            // `nova/compute/manager.py`.
+            let why = "internal error: the guest did not start";
+            self.set_task(id, None);
+            if let Some(server) = self.servers.get_mut(&id) {
+                server.fault = Some(why.to_owned());
+            }
+            if let Some(request) = request {
+                self.note_event(id, request, event, Some(&host), Err(why.to_owned()));
+                self.fail_activity(id, request);
+            }
+            return;
+        }
         match end {
             ServerEnd::Built | ServerEnd::Started => {
                 self.boots(id);

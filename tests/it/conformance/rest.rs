@@ -76,6 +76,15 @@ pub async fn stop_and_start_are_carried_out_and_told(bench: &dyn Bench) {
     assert!(event.started_at.is_some() && event.result.as_deref() == Some("Success"), "{event:?}");
     let nobody = fleetmend::model::RequestId::new("req-6d1f0000-0000-4000-8000-000000000000");
     assert_eq!(bench.cloud().instance_action(id, &nobody).await.unwrap(), None);
+    assert_eq!(bench.cloud().start(id).await.unwrap_err().kind, CloudErrorKind::Conflict);
+    bench.cloud().reset_to_active(id).await.unwrap();
+    assert_eq!(reach("ACTIVE").await.power_state, PowerState::Running, "the state of what is ACTIVE is set to itself");
+    bench.pause(id).await;
+    for refused in [bench.cloud().stop(id).await, bench.cloud().cold_migrate(id, None).await] {
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.kind, CloudErrorKind::Conflict, "what is paused is neither stopped nor migrated cold");
+        assert!(refused.message.contains("while it is in vm_state paused"), "{}", refused.message);
+    }
 }
 
 pub async fn lists_show_what_is_where(bench: &dyn Bench) {

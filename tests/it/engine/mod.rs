@@ -12,7 +12,9 @@ mod fence;
 mod fuse;
 mod ladder;
 mod lease;
+mod parked;
 mod probe;
+mod slow;
 mod stage;
 #[cfg(feature = "lab")]
 mod stores;

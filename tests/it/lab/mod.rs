@@ -11,6 +11,7 @@ mod crashes;
 mod desk;
 mod faults;
 mod hosts;
+mod instances;
 mod openstack;
 pub(crate) mod postgres;
 mod raw;

@@ -52,6 +52,20 @@ impl Raw {
         if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() }
     }
 
+    /// The status of the answer to a request, whatever it is.
+    pub async fn status(&self, method: reqwest::Method, service: &str, path: &str, body: Option<Value>) -> u16 {
+        let url = format!("{}{path}", self.endpoints[service]);
+        let mut request = self
+            .client
+            .request(method, &url)
+            .header("x-auth-token", &self.token)
+            .header("openstack-api-version", "compute 2.90, placement 1.36");
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        request.send().await.unwrap().status().as_u16()
+    }
+
     /// The id of the one of `list` that has one of these names.
     pub async fn find(&self, service: &str, path: &str, list: &str, names: &[&str]) -> String {
         let answer = self.call(reqwest::Method::GET, service, path, None).await;

@@ -170,6 +170,11 @@ impl Compute for OpenStack {
         self.change(Call { repeat: Repeat::Always, ..call }).await
     }
 
+    async fn reset_to_active(&self, server: InstanceId) -> CloudResult<Accepted> {
+        let state = json!({"os-resetState": {"state": "active"}});
+        self.act("set the state of", server, state, &[BASE]).await
+    }
+
     async fn instance_actions(&self, server: InstanceId) -> CloudResult<Vec<InstanceAction>> {
         actions::list(self, server).await
     }

@@ -59,6 +59,7 @@ fn act(ask: &Ask) -> Option<Route> {
         "confirmResize" => ("confirm_resize", migrations::confirm_resize),
         "os-stop" => ("stop", servers::stop),
         "os-start" => ("start", servers::start),
+        "os-resetState" => ("reset_state", servers::reset_state),
         "pause" => ("pause", servers::pause),
         "unpause" => ("unpause", servers::unpause),
         "lock" => ("lock", servers::lock),
