@@ -12,6 +12,8 @@ pub(super) fn zones(region: &Region) -> Vec<PlannedZone> {
     for host in region.hosts.iter().filter(|host| host.service.is_in_service()) {
         zones.entry(host.zone.as_ref()).or_default().push(host);
     }
+    // The same region gives the same bytes in whatever order it is listed.
+    zones.values_mut().for_each(|hosts| hosts.sort_by(|a, b| a.host.cmp(&b.host)));
     let zone = |(zone, hosts): (Option<&ZoneName>, Vec<&Host>)| {
         let mut used = Resources::default();
         for instance in hosts.iter().filter_map(|host| here.get(&host.host)).flatten() {
@@ -22,7 +24,7 @@ pub(super) fn zones(region: &Region) -> Vec<PlannedZone> {
     zones.into_iter().map(zone).collect()
 }
 
-/// Hosts by capacity, in the order in which capacities come up.
+/// Hosts by capacity, in the order in which capacities come up among them.
 fn sizes(hosts: &[&Host]) -> Vec<PlannedSize> {
     let mut sizes: Vec<PlannedSize> = Vec::new();
     let mut add = |capacity: &Resources, host: &HostName| match sizes.iter_mut().find(|size| size.capacity == *capacity)
