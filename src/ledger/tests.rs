@@ -231,7 +231,8 @@ fn without_a_host_in_the_action_the_way_of_migrations_tells_where_it_began() {
 #[test]
 fn what_begins_as_its_host_is_mitigated_counts_unless_it_has_left_since() {
     let judged = |done: &[PastAction]| {
-        judge(&instance("a", InstanceStatus::Active), Some(&history(done)), None, FLAG, &hosts()).verdict
+        let all: Vec<PastAction> = [action("create", 0, Some("old"))].iter().chain(done).cloned().collect();
+        judge(&instance("a", InstanceStatus::Active), Some(&history(&all)), None, FLAG, &hosts()).verdict
     };
     let near = [action("start", DONE - 1, Some("a"))];
     assert_eq!(judged(&near), Renewal::Renewed, "nothing ran there when it was rebooted");
