@@ -12,7 +12,7 @@ use super::follow::Following;
 use super::look::lately_listed;
 use super::movable::{Fitness, fitness, instance, rules};
 use super::poll::{Wait, doing};
-use super::records::Asked;
+use super::records::{Asked, records_of};
 use super::standing::{Seen, Standing, looked_at};
 use super::{Action, Probe, StepContext, StepError};
 use crate::cloud::{Accepted, CloudError, CloudErrorKind, Followed, Migration};
@@ -119,7 +119,11 @@ impl Action for Move {
     async fn apply(&self, cx: &StepContext<'_>, intent: &Intent) -> Result<Accepted, StepError> {
         let (leaving, _) = subject(cx)?;
         let (asked, target) = asked(cx, leaving, intent)?;
-        // The probe has just looked, and Nova refuses (409) what it has begun already.
+        // A first attempt was probed a moment ago; of an earlier one a record may have come up since, and asking twice is the
+        // harm to avoid.
+        if cx.intent.is_some() && asked.record(&records_of(cx, leaving.id).await?).is_some() {
+            return Ok(Accepted::default());
+        }
         doing(cx, format!("asks nova to move it to {target}"));
         let answer = if asked.cold {
             cx.cloud.cold_migrate(leaving.id, Some(target)).await
