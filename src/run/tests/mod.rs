@@ -154,6 +154,9 @@ fn hosts_of_a_role_go_one_at_a_time_and_one_that_failed_keeps_its_fellows_in_ser
         for planned in rollout.hosts.iter_mut().filter(|planned| planned.host.as_str() != "c") {
             planned.roles = vec![Role::CephOsd];
         }
+        // Nothing else is to hold them back.
+        (rollout.policy.limits.hosts, rollout.policy.limits.hosts_per_zone) = (Limit::at_most(4), Limit::at_most(4));
+        rollout.policy.limits.keep_up = KeepUp { per_zone: 0, per_aggregate: 0 };
     };
     let mut play = Play::within(&["a", "b", "c"], |_| {}, both);
     play.settle();
