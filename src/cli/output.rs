@@ -1,5 +1,6 @@
 //! Standard output, standard error and files: the only place that writes for people.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs;
 use std::io::{self, Write};
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 use super::error::CommandError;
 use super::exit::Exit;
+use crate::report::printable;
 
 /// Where a file goes: a path, or `-` for standard output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +106,23 @@ pub fn print(bytes: impl AsRef<[u8]>) -> Result<(), CommandError> {
 pub fn json(value: &impl Serialize) -> Result<String, CommandError> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| CommandError::doing(Exit::Unexpected, "cannot write JSON", error))?;
-    Ok(text + "\n")
+    Ok(inert(&text) + "\n")
+}
+
+/// JSON text in which nothing acts on a terminal: what serde leaves as it is (C1 controls, marks of direction) stands
+/// within strings only, where an escape means the same.
+fn inert(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c != '\n' && matches!(printable(c.encode_utf8(&mut [0; 4])), Cow::Owned(_)) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = fmt::Write::write_fmt(&mut safe, format_args!("\\u{unit:04x}"));
+            }
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
 }
 
 /// Prints `value` as JSON on standard output.
@@ -251,6 +269,15 @@ mod tests {
         assert!(folder.path().is_dir());
         let missing = Sink::File(folder.path().join("no/such/file")).check().unwrap_err();
         assert_eq!(missing.exit(), Exit::Usage);
+    }
+
+    #[test]
+    fn json_holds_nothing_that_a_terminal_obeys_and_means_the_same() {
+        let value = serde_json::json!({"name": "a\u{9b}31m\u{202e}\u{e0001}\u{1b}\n", "ok": "データ"});
+        let text = json(&value).unwrap();
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()) && !text.contains('\u{202e}'), "{text:?}");
+        assert!(text.contains("データ"));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
     }
 
     #[test]

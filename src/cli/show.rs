@@ -11,7 +11,7 @@ use super::session::Session;
 use super::suggest::closest;
 use crate::model::HostName;
 use crate::plan::{Rollout, Severity};
-use crate::report::{html, review};
+use crate::report::{html, printable, review};
 use crate::workflow;
 
 /// Arguments of `show`.
@@ -67,12 +67,14 @@ fn graph(rollout: &Rollout, args: &ShowArgs, format: Format) -> Result<String, C
             .hint(format!("its zones: {}", zones.join(", "))));
     }
     let is_small = part.hosts.len() <= workflow::STEPS_UP_TO;
-    Ok(match (format == Format::Dot, is_small) {
+    let drawn = match (format == Format::Dot, is_small) {
         (true, true) => workflow::dot(&workflow::graph(&part)),
         (false, true) => workflow::mermaid(&workflow::graph(&part)),
         (true, false) => workflow::Overview::of(&part).dot(),
         (false, false) => workflow::Overview::of(&part).mermaid(),
-    })
+    };
+    // Names are others' choice, and the text may go to a terminal.
+    Ok(drawn.lines().map(|line| printable(line).into_owned() + "\n").collect())
 }
 
 fn check_names(rollout: &Rollout, hosts: &[HostName]) -> Result<(), CommandError> {
