@@ -8,7 +8,8 @@ use fleetmend::host::{HostError, HostErrorKind, HostShell as _};
 
 use super::fake::host;
 
-/// Asks for the identity through the system's ssh, which reads no configuration of whoever runs the tests.
+/// Asks for the boot through the system's ssh, which reads no configuration of whoever runs the tests. Through a shared
+/// connection a jump host's own words are lost: ssh sends them nowhere when the connection is to outlive the call.
 async fn refused(address: &str, port: u16, options: &[&str]) -> HostError {
     let folder = tempfile::Builder::new().prefix("fm").tempdir().unwrap();
     let mut settings = SshSettings {
@@ -19,7 +20,7 @@ async fn refused(address: &str, port: u16, options: &[&str]) -> HostError {
     let place = HostAddress { address: Some(address.to_owned()), port: Some(port), user: Some("nobody".to_owned()) };
     settings.hosts.insert(host(), place);
     let shell = SshShell::new(settings, folder.path()).unwrap();
-    shell.identity(&host()).await.unwrap_err()
+    shell.boot(&host()).await.unwrap_err()
 }
 
 /// A port on which nobody listens: it was given out a moment ago.
