@@ -94,7 +94,10 @@ impl Observer for Bars {
         let said = sentence(&event.kind, &self.names);
         let about_step = matches!(
             event.kind,
-            EventKind::StepStarted { .. } | EventKind::StepIntended { .. } | EventKind::StepSucceeded { .. }
+            EventKind::StepStarted { .. }
+                | EventKind::StepIntended { .. }
+                | EventKind::ChangeMade { .. }
+                | EventKind::StepSucceeded { .. }
         );
         if said.weight >= Weight::Good || !about_step {
             let host = said.host.as_ref().map(|host| format!("{}: ", printable(host.as_str()))).unwrap_or_default();
