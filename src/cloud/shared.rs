@@ -18,8 +18,8 @@ use tokio::time::Instant;
 
 use super::{
     Accepted, Aggregate, Allocation, ApiCost, Cloud, CloudError, CloudErrorKind, CloudResult, Compute, ComputeService,
-    Followed, Hypervisor, InstanceAction, Migration, MigrationProgress, MigrationsQuery, NewServer, Placement,
-    Provider, Server, ServerGroup, ServersQuery,
+    Followed, HaHost, Hypervisor, InstanceAction, Migration, MigrationProgress, MigrationsQuery, NewServer, Placement,
+    Provider, Server, ServerGroup, ServersQuery, Standing,
 };
 use crate::model::{HostName, InstanceId, InstanceStatus, RequestId, ServiceId};
 
@@ -271,6 +271,7 @@ fn told_again(error: &CloudError) -> CloudError {
     }
 }
 
+#[async_trait]
 impl Cloud for Shared {
     fn region(&self) -> &str {
         self.inner.region()
@@ -278,6 +279,14 @@ impl Cloud for Shared {
 
     fn cost(&self) -> ApiCost {
         self.inner.cost()
+    }
+
+    async fn standing(&self) -> CloudResult<Standing> {
+        self.inner.standing().await
+    }
+
+    async fn ha_hosts(&self) -> CloudResult<Option<Vec<HaHost>>> {
+        self.inner.ha_hosts().await
     }
 }
 
