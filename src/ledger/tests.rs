@@ -23,7 +23,11 @@ fn minute(minute: i64) -> Timestamp {
 const DONE: i64 = 100;
 
 fn remedy() -> Remedy {
-    crate::config::read_remedy("mds.yaml", include_str!("../../plans/remedies/mds.yaml")).unwrap()
+    let guests = serde_json::json!({"cpu_flag": FLAG, "cold_boot": true});
+    serde_json::from_value(
+        serde_json::json!({"format": 1, "kind": "remedy", "name": "mds", "title": "a test", "guests": guests}),
+    )
+    .unwrap()
 }
 
 fn region() -> Region {
