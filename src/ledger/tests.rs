@@ -24,10 +24,10 @@ const DONE: i64 = 100;
 
 fn remedy() -> Remedy {
     let guests = serde_json::json!({"cpu_flag": FLAG, "cold_boot": true});
-    serde_json::from_value(
-        serde_json::json!({"format": 1, "kind": "remedy", "name": "mds", "title": "a test", "guests": guests}),
-    )
-    .unwrap()
+    let file = serde_json::json!({"file": "mds", "pass": ["Mitigation"], "fail": ["Vulnerable"], "not_affected": []});
+    let evidence = serde_json::json!([{"sysfs": file}]);
+    let remedy = serde_json::json!({"format": 1, "kind": "remedy", "name": "mds", "title": "a test", "guests": guests, "evidence": evidence});
+    serde_json::from_value(remedy).unwrap()
 }
 
 fn region() -> Region {

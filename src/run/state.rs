@@ -59,7 +59,7 @@ pub enum Gate {
 }
 
 /// What a health gate of the policy said last.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     /// Whether another host may be begun.
     pub is_well: bool,

@@ -1,6 +1,7 @@
 //! A state as a snapshot keeps it: what events changed of what the record says. The record comes first, as on any other
 //! reading; counters that only tell a change from none begin anew.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::event::Runner;
 use super::super::host::{HostPhase, HostState};
-use super::{Gate, MoveCounts, RunState, RunStatus};
+use super::{Gate, Health, MoveCounts, RunState, RunStatus};
 use crate::model::{Limits, Region, RunId};
 use crate::plan::Rollout;
 use crate::plan::placement::SavedOccupancy;
@@ -26,6 +27,7 @@ struct Saved {
     occupancy: SavedOccupancy,
     limits: Limits,
     gate: Gate,
+    health: BTreeMap<String, Health>,
     moves: MoveCounts,
     acknowledged_failures: usize,
     drift: Option<String>,
@@ -41,25 +43,61 @@ struct Saved {
 impl RunState {
     /// What [`Self::restored`] makes the same of.
     pub(in crate::run) fn save(&self) -> String {
-        let is_new = |host: &HostState| host.phase == HostPhase::Waiting && host.since == self.rollout.created;
-        let hosts = self.hosts.values().enumerate().filter(|(_, host)| !is_new(host));
+        // Each field is named, so that none that comes later is forgotten here.
+        let Self {
+            // What the record says, and what is counted or looked up anew from the rest.
+            rollout,
+            run: _,
+            changes: _,
+            openings: _,
+            reliefs: _,
+            domains: _,
+            index: _,
+            zone_sizes: _,
+            rack_sizes: _,
+            aggregates: _,
+            zones_up: _,
+            aggregates_up: _,
+            region_size: _,
+            most_out: _,
+            seq,
+            status,
+            hosts,
+            occupancy,
+            limits,
+            gate,
+            health,
+            moves,
+            acknowledged_failures,
+            drift,
+            sick,
+            started,
+            ended,
+            resumed,
+            runner,
+            requests,
+            retries,
+        } = self;
+        let is_new = |host: &HostState| host.phase == HostPhase::Waiting && host.since == rollout.created;
+        let hosts = hosts.values().enumerate().filter(|(_, host)| !is_new(host));
         let saved = Saved {
-            seq: self.seq,
-            status: self.status.clone(),
+            seq: *seq,
+            status: status.clone(),
             hosts: hosts.map(|(place, host)| (place, host.clone())).collect(),
-            occupancy: self.occupancy.save(),
-            limits: self.limits.clone(),
-            gate: self.gate,
-            moves: self.moves,
-            acknowledged_failures: self.acknowledged_failures,
-            drift: self.drift.clone(),
-            sick: self.sick,
-            started: self.started,
-            ended: self.ended,
-            resumed: self.resumed,
-            runner: self.runner.clone(),
-            requests: self.requests,
-            retries: self.retries,
+            occupancy: occupancy.save(),
+            limits: limits.clone(),
+            gate: *gate,
+            health: health.clone(),
+            moves: *moves,
+            acknowledged_failures: *acknowledged_failures,
+            drift: drift.clone(),
+            sick: *sick,
+            started: *started,
+            ended: *ended,
+            resumed: *resumed,
+            runner: runner.clone(),
+            requests: *requests,
+            retries: *retries,
         };
         serde_json::to_string(&saved).expect("a state has text keys and no maps that could refuse to serialize")
     }
@@ -84,6 +122,7 @@ impl RunState {
         state.status = saved.status;
         state.limits = saved.limits;
         state.gate = saved.gate;
+        state.health = saved.health;
         state.moves = saved.moves;
         state.acknowledged_failures = saved.acknowledged_failures;
         state.drift = saved.drift;
