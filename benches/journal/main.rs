@@ -54,7 +54,9 @@ fn main() {
         println!(
             "| events | snapshot at | its size, MB | read with it, s | from the first event, s |\n|---|---|---|---|---|"
         );
-        println!("| {events} | {at} | {:.1} | {with:.2} | {without:.2} |", size as f64 / 1e6);
+        #[expect(clippy::cast_precision_loss, reason = "bytes of a snapshot stay far below 2^52")]
+        let megabytes = size as f64 / 1e6;
+        println!("| {events} | {at} | {megabytes:.1} | {with:.2} | {without:.2} |");
     });
 }
 
@@ -91,7 +93,9 @@ async fn appends(name: &str, journal: &dyn Journal) {
             let events: Vec<Event> = (0..at_once).map(|_| event()).collect();
             journal.append(run, &events).await.unwrap();
         }
-        rates.push((seq - before) as f64 / begun.elapsed().as_secs_f64());
+        #[expect(clippy::cast_precision_loss, reason = "events of a few seconds")]
+        let events = (seq - before) as f64;
+        rates.push(events / begun.elapsed().as_secs_f64());
     }
     println!("| {name} | {:.0} | {:.0} |", rates[0], rates[1]);
 }

@@ -95,9 +95,10 @@ pub struct HostMemory {
 
 impl HostMemory {
     /// What counts for another try of the host: its state from before the first one, and who is owed a start.
+    #[must_use]
     pub fn kept_by_a_retry(self) -> Self {
         let Self { service_before, fingerprint, parked, .. } = self;
-        Self { service_before, fingerprint, parked, ..Self::default() }
+        Self { service_before, parked, fingerprint, ..Self::default() }
     }
 
     /// Whether we stopped the instance, or may have.

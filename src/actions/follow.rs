@@ -89,7 +89,7 @@ impl<'a> Following<'a> {
                 }
                 Some(Look::Gone) => return Ok(StepOutput::Gone { note: "it was deleted".to_owned(), to: None }),
                 Some(Look::Both(seen)) => {
-                    if let Some(output) = self.judge(seen).await? {
+                    if let Some(output) = self.judge(*seen).await? {
                         return Ok(output);
                     }
                 }

@@ -37,7 +37,7 @@ pub(super) enum Look {
     /// The record of a live migration can still change, which says all: the instance was not read.
     Open(Migration),
     /// Both were read.
-    Both(Seen),
+    Both(Box<Seen>),
 }
 
 impl Look {
@@ -50,7 +50,7 @@ impl Look {
             let record = asked.record(&followed.records).cloned();
             return Ok(match (record, followed.server) {
                 (Some(open), _) if is_told_by(&open) => Self::Open(open),
-                (record, Some(server)) => Self::Both(Seen { server, record }),
+                (record, Some(server)) => Self::Both(Box::new(Seen { server, record })),
                 (_, None) => Self::Gone,
             });
         }
@@ -59,7 +59,7 @@ impl Look {
         match record {
             Some(open) if is_told_by(&open) => Ok(Self::Open(open)),
             record => Ok(match server_of(cx, asked.instance).await? {
-                Some(server) => Self::Both(Seen { server, record }),
+                Some(server) => Self::Both(Box::new(Seen { server, record })),
                 None => Self::Gone,
             }),
         }

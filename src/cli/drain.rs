@@ -52,7 +52,12 @@ pub struct DrainArgs {
 pub fn run(args: &DrainArgs, session: &Session) -> Result<Exit, CommandError> {
     let as_json = session.json("drain")?;
     store::block_on(async {
-        if args.release { release(args, as_json, session).await } else { drain(args, as_json, session).await }
+        if args.release {
+            release(args, as_json, session).await
+        } else {
+            // Two runs long, one that only looks and one that does it: on the heap.
+            Box::pin(drain(args, as_json, session)).await
+        }
     })
 }
 

@@ -163,12 +163,12 @@ async fn all_of(from: &dyn Archive, to: &str) -> Result<Vec<RunId>, CommandError
 }
 
 fn held(error: JournalError) -> CommandError {
-    match &error {
-        JournalError::Held { .. } => CommandError::new(Exit::Held, error)
-            .consequence("a run that somebody works on is not copied")
-            .hint("`fleetmend stop` ends it; then copy, and `fleetmend resume` with the other `--state`"),
-        _ => error.into(),
+    if !matches!(error, JournalError::Held { .. }) {
+        return error.into();
     }
+    CommandError::new(Exit::Held, error)
+        .consequence("a run that somebody works on is not copied")
+        .hint("`fleetmend stop` ends it; then copy, and `fleetmend resume` with the other `--state`")
 }
 
 fn place(text: &str, option: &str, session: &Session) -> Result<StateUrl, CommandError> {

@@ -73,7 +73,7 @@ async fn own_places(session: &Session) -> OwnPlaces {
         },
         Ok(StateUrl::Sqlite(_)) | Err(_) => BTreeSet::new(),
     };
-    OwnPlaces { runner: session.machine_id(), journal }
+    OwnPlaces { runner: Session::machine_id(), journal }
 }
 
 /// Takes a snapshot through ports that are open.

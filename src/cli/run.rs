@@ -123,7 +123,7 @@ pub fn begin(args: &RunArgs, session: &Session) -> Result<Exit, CommandError> {
         region::check_same(&rollout, ports.cloud.region())?;
         if args.standby {
             confirm(&rollout, &args.approval, session)?;
-            return super::standby::of_rollout(rollout, ports, args, &configuration, session).await;
+            return Box::pin(super::standby::of_rollout(rollout, ports, args, &configuration, session)).await;
         }
         let region = fit_region(&rollout, &ports, args, &configuration, session).await?;
         if !args.dry_run {

@@ -159,7 +159,7 @@ impl Session {
     }
 
     /// This machine's id, where it has one.
-    pub fn machine_id(&self) -> Option<String> {
+    pub fn machine_id() -> Option<String> {
         let id = std::fs::read_to_string("/etc/machine-id").ok()?.trim().to_owned();
         (!id.is_empty()).then_some(id)
     }

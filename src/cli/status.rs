@@ -75,19 +75,15 @@ impl Watch {
         text.clone_into(&mut self.shown);
         if is_last {
             self.screen = None;
-            return if is_new || self.redraws(session) { print(text) } else { Ok(()) };
+            return if is_new || redraws(session) { print(text) } else { Ok(()) };
         }
-        if self.redraws(session) {
+        if redraws(session) {
             if self.screen.is_none() {
                 self.screen = Some(Screen::enter()?);
             }
             return self.screen.as_ref().map_or(Ok(()), |screen| screen.draw(text));
         }
         if is_new { print(text) } else { Ok(()) }
-    }
-
-    fn redraws(&self, session: &Session) -> bool {
-        session.out_is_terminal && session.variable("TERM") != Some("dumb")
     }
 
     /// One object; while it is watched, one a line when it has changed.
@@ -108,8 +104,12 @@ impl Watch {
     /// Gives the terminal back, with what was shown last.
     fn leave(&mut self, session: &Session) -> Result<(), CommandError> {
         self.screen = None;
-        if self.redraws(session) { print(&self.shown) } else { Ok(()) }
+        if redraws(session) { print(&self.shown) } else { Ok(()) }
     }
+}
+
+fn redraws(session: &Session) -> bool {
+    session.out_is_terminal && session.variable("TERM") != Some("dumb")
 }
 
 /// Where a run stands, as its journal tells it.

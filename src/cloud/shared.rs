@@ -320,15 +320,14 @@ impl Compute for Shared {
 
     async fn lists_service(&self, host: &HostName) -> CloudResult<Option<ComputeService>> {
         let mut kept = self.services.lock().await;
-        let services = match kept.take().filter(|(read, _)| read.elapsed() < SERVICES_LAST) {
-            Some(services) => services,
-            None => {
-                let services = self.inner.services().await?;
-                let newest = services.iter().filter_map(|service| service.updated_at).max();
-                let mut rounds = self.lock();
-                rounds.newest = rounds.newest.max(newest);
-                (Instant::now(), services)
-            }
+        let services = if let Some(services) = kept.take().filter(|(read, _)| read.elapsed() < SERVICES_LAST) {
+            services
+        } else {
+            let services = self.inner.services().await?;
+            let newest = services.iter().filter_map(|service| service.updated_at).max();
+            let mut rounds = self.lock();
+            rounds.newest = rounds.newest.max(newest);
+            (Instant::now(), services)
         };
         let found = services.1.iter().find(|service| service.host == *host).cloned();
         *kept = Some(services);

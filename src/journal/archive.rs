@@ -72,10 +72,9 @@ pub async fn copy(from: &dyn Archive, to: &dyn Archive, run: RunId, runner: &Run
     let mut next = 1;
     loop {
         let page = from.page(run, next, PAGE).await?;
-        to.import(run, &page).await.map_err(|error| match error {
-            JournalError::OutOfOrder { .. } => differs(),
-            error => error,
-        })?;
+        to.import(run, &page)
+            .await
+            .map_err(|error| if matches!(error, JournalError::OutOfOrder { .. }) { differs() } else { error })?;
         next += page.len() as u64;
         if page.len() < PAGE {
             break;

@@ -164,7 +164,9 @@ mod tests {
         events[4].body.push('!');
         assert_eq!(refused(&events, &record), Some(5));
         let mut chain = Chain::of(&record);
-        written(3).iter().for_each(|event| chain.check(event).unwrap());
+        for event in &written(3) {
+            chain.check(event).unwrap();
+        }
         assert_eq!(chain.head().map(|(first, _)| first), Some(4));
     }
 

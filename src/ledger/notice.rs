@@ -1,5 +1,7 @@
 //! A notice to a project: Markdown out of a template, which can only name what a notice has.
 
+use std::fmt::Write as _;
+
 use super::book::{Counts, Ledger};
 use super::judge::{Entry, Renewal};
 use crate::model::ProjectId;
@@ -98,7 +100,7 @@ fn to_do(entries: &[&Entry]) -> String {
     let mut text = "| instance | id | state | why |\n|---|---|---|---|\n".to_owned();
     for entry in entries.iter().filter(open) {
         let cells = [&entry.name, &entry.instance.to_string(), entry.verdict.words(), &entry.why].map(plain);
-        text.push_str(&format!("| {} |\n", cells.join(" | ")));
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
     text
 }

@@ -13,7 +13,9 @@ pub(super) fn zones(region: &Region) -> Vec<PlannedZone> {
         zones.entry(host.zone.as_ref()).or_default().push(host);
     }
     // The same region gives the same bytes in whatever order it is listed.
-    zones.values_mut().for_each(|hosts| hosts.sort_by(|a, b| a.host.cmp(&b.host)));
+    for hosts in zones.values_mut() {
+        hosts.sort_by(|a, b| a.host.cmp(&b.host));
+    }
     let zone = |(zone, hosts): (Option<&ZoneName>, Vec<&Host>)| {
         let mut used = Resources::default();
         for instance in hosts.iter().filter_map(|host| here.get(&host.host)).flatten() {
@@ -32,6 +34,8 @@ fn sizes(hosts: &[&Host]) -> Vec<PlannedSize> {
         Some(size) => size.hosts.push(host.clone()),
         None => sizes.push(PlannedSize { capacity: capacity.clone(), hosts: vec![host.clone()] }),
     };
-    hosts.iter().for_each(|host| add(&host.capacity, &host.host));
+    for host in hosts {
+        add(&host.capacity, &host.host);
+    }
     sizes
 }

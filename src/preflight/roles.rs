@@ -83,9 +83,10 @@ fn care(role: Role) -> &'static str {
 }
 
 fn high_availability(role: Role, told: String, ground: &Ground<'_>) -> Note {
-    let means = match role {
-        Role::Masakari => "a host that goes away has its instances evacuated, also while it only reboots",
-        _ => "a host that goes away is fenced: its power is cut in the middle of an update or a reboot",
+    let means = if role == Role::Masakari {
+        "a host that goes away has its instances evacuated, also while it only reboots"
+    } else {
+        "a host that goes away is fenced: its power is cut in the middle of an update or a reboot"
     };
     if ground.has_maintenance_hook {
         let setting = ground.policy.roles.of(role);

@@ -255,6 +255,7 @@ fn low_row(rows: usize) -> f64 {
 }
 
 /// Marks at round times, the first at the start.
+#[expect(clippy::maybe_infinite_iter, reason = "times grow beyond every length")]
 fn scale(length: f64) -> Vec<Mark> {
     let unit = UNITS
         .into_iter()

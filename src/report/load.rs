@@ -86,7 +86,9 @@ fn curve(rollout: &Rollout, zone: &PlannedZone, steps: &[(f64, Step<'_>)], lengt
     let capacities: BTreeMap<&HostName, &Resources> =
         zone.sizes.iter().flat_map(|size| size.hosts.iter().map(|host| (host, &size.capacity))).collect();
     let mut capacity = Resources::default();
-    capacities.values().for_each(|one| capacity.add(one));
+    for one in capacities.values() {
+        capacity.add(one);
+    }
     let touched = rollout.hosts.iter().any(|host| capacities.contains_key(&host.host));
     if !touched {
         return None;
@@ -117,8 +119,14 @@ impl Replay<'_> {
             }),
             Step::Arrives(from, to, amount) => {
                 match (self.capacities.contains_key(from), self.capacities.contains_key(to)) {
-                    (true, false) => Some(self.used.subtract(amount)),
-                    (false, true) => Some(self.used.add(amount)),
+                    (true, false) => {
+                        self.used.subtract(amount);
+                        Some(())
+                    }
+                    (false, true) => {
+                        self.used.add(amount);
+                        Some(())
+                    }
                     (true, true) | (false, false) => None,
                 }
             }

@@ -127,7 +127,9 @@ mod tests {
     #[test]
     fn a_run_is_told_in_numbers() {
         let mut state = RunState::new(run_id(), Arc::new(rollout()), &region());
-        events().iter().for_each(|event| state.apply(event).unwrap());
+        for event in &events() {
+            state.apply(event).unwrap();
+        }
         let summary = Summary::of(&state, &Observation { now: at(2000), heartbeat: Some(at(1999)), alive: false });
         let text = prometheus(&summary, None, state.seq(), false);
         let run = run_id();

@@ -64,7 +64,8 @@ pub fn rules(rollout: &Rollout) -> Vec<Rule> {
                 .per_cause
                 .iter()
                 .map(|(cause, most)| format!(", or more than {most} in {cause}"))
-                .collect::<String>()
+                .collect::<Vec<_>>()
+                .concat()
         ),
     ));
     for gate in &policy.gates {

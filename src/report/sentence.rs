@@ -1,6 +1,7 @@
 //! Events in words: one line each, for the log of a run, the audit trail and the page.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use super::text::{count, duration};
 use crate::actions::ErrorClass;
@@ -302,14 +303,16 @@ pub fn output_words(output: &StepOutput) -> String {
         |request: &Option<crate::model::RequestId>| request.as_ref().map(|id| format!(" [{id}]")).unwrap_or_default();
     match output {
         StepOutput::Done { note } if note.is_empty() => "done".to_owned(),
-        StepOutput::Done { note } | StepOutput::Identified { note, .. } => note.clone(),
+        StepOutput::Done { note }
+        | StepOutput::Identified { note, .. }
+        | StepOutput::Ran { note, warning: None, .. } => note.clone(),
         StepOutput::AlreadySo { note } if note.is_empty() => "was so already".to_owned(),
         StepOutput::AlreadySo { note } => format!("was so already: {note}"),
         StepOutput::Disabled { request: id, .. } => format!("disabled{}", request(id)),
         StepOutput::Resolved { leaving, staying, differences, parking, .. } => {
             let mut text = format!("{} to leave, {} to stay", count(leaving.len(), "instance"), staying.len());
             if !parking.is_empty() {
-                text.push_str(&format!(", {} to be stopped in place", parking.len()));
+                let _ = write!(text, ", {} to be stopped in place", parking.len());
             }
             for difference in differences {
                 text.push_str("; ");
@@ -336,7 +339,6 @@ pub fn output_words(output: &StepOutput) -> String {
             let commands = commands.iter().map(|run| format!("`{}` {}", run.command.join(" "), run.end));
             std::iter::once(began).chain(commands).collect::<Vec<_>>().join("; ")
         }
-        StepOutput::Ran { note, warning: None, .. } => note.clone(),
         StepOutput::Ran { note, warning: Some(warning), .. } => format!("{note}: {warning}"),
         StepOutput::Proven { verdict, lost } => {
             let pieces = count(verdict.evidence.len(), "piece");

@@ -57,22 +57,19 @@ fn put(events: &mut Vec<Value>, process: usize, row: u32, step: &StepLine, end: 
     let args = json!({
         "step": step.step, "attempt": step.attempt, "outcome": step.outcome, "result": printable(&step.result),
     });
-    match StepParts::of(&step.step).kind {
-        Some(StepKind::Move | StepKind::Stage) => {
-            let id = format!("{}#{}", step.step, step.attempt);
-            let cat = if StepParts::of(&step.step).instance.is_some() { "move" } else { "stage" };
-            let both = |ph: &str, ts: i64| json!({"ph": ph, "cat": cat, "id": id, "name": name, "pid": process, "tid": row, "ts": ts});
-            let mut begin = both("b", from);
-            begin["args"] = args;
-            events.extend([begin, both("e", to)]);
+    if let Some(StepKind::Move | StepKind::Stage) = StepParts::of(&step.step).kind {
+        let id = format!("{}#{}", step.step, step.attempt);
+        let cat = if StepParts::of(&step.step).instance.is_some() { "move" } else { "stage" };
+        let both = |ph: &str, ts: i64| json!({"ph": ph, "cat": cat, "id": id, "name": name, "pid": process, "tid": row, "ts": ts});
+        let mut begin = both("b", from);
+        begin["args"] = args;
+        events.extend([begin, both("e", to)]);
+    } else {
+        let mut bar = json!({"ph": "X", "cat": "step", "name": name, "pid": process, "tid": row, "ts": from, "dur": to - from, "args": args});
+        if step.outcome == "failed" {
+            bar["cname"] = json!("terrible");
         }
-        Some(_) | None => {
-            let mut bar = json!({"ph": "X", "cat": "step", "name": name, "pid": process, "tid": row, "ts": from, "dur": to - from, "args": args});
-            if step.outcome == "failed" {
-                bar["cname"] = json!("terrible");
-            }
-            events.push(bar);
-        }
+        events.push(bar);
     }
 }
 

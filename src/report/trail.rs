@@ -80,7 +80,16 @@ pub(super) fn line(event: &Event, runner: Option<&Runner>, remedy: &str, names: 
         })
     };
     match &event.kind {
-        EventKind::StepIntended { intent: Intent::Await { .. }, .. } => None,
+        EventKind::StepIntended { intent: Intent::Await { .. }, .. }
+        | EventKind::StepStarted { .. }
+        | EventKind::StepSucceeded { .. }
+        | EventKind::StepFailed { .. }
+        | EventKind::HealthSeen { .. }
+        | EventKind::TargetSeen { .. }
+        | EventKind::HostRelieved { .. }
+        | EventKind::HostQuarantined { .. }
+        | EventKind::GateReached { .. }
+        | EventKind::RunEnded { .. } => None,
         EventKind::StepIntended { step, intent } => Some(of_step(step, intent_words(intent), "intended")),
         EventKind::ChangeMade { step, change } => Some(TrailLine {
             of: Some(change.of.clone()),
@@ -111,14 +120,5 @@ pub(super) fn line(event: &Event, runner: Option<&Runner>, remedy: &str, names: 
         }
         EventKind::RunStarted { .. } => Some(bare(process(), "begin the run".to_owned(), "said")),
         EventKind::RunResumed { .. } => Some(bare(process(), "resume the run".to_owned(), "said")),
-        EventKind::StepStarted { .. }
-        | EventKind::StepSucceeded { .. }
-        | EventKind::StepFailed { .. }
-        | EventKind::HealthSeen { .. }
-        | EventKind::TargetSeen { .. }
-        | EventKind::HostRelieved { .. }
-        | EventKind::HostQuarantined { .. }
-        | EventKind::GateReached { .. }
-        | EventKind::RunEnded { .. } => None,
     }
 }

@@ -282,10 +282,8 @@ impl Driver<'_> {
             .collect();
         for step in running {
             #[cfg(test)]
-            if crate::simulation::Mistake::LosesMovesOnResume.is_made() {
-                if step.as_str().contains("/move/") {
-                    continue;
-                }
+            if crate::simulation::Mistake::LosesMovesOnResume.is_made() && step.as_str().contains("/move/") {
+                continue;
             }
             self.spawn(&step, works);
         }

@@ -353,7 +353,8 @@ impl Engine {
         let mut driver = self.driver(state, mode, journal, observer);
         let interrupted = |source| RunError::Drive { run, source };
         driver.commit(first).await.map_err(interrupted)?;
-        driver.drive(steer).await.map_err(interrupted)
+        // The largest future there is: on the heap, whoever asks holds a pointer.
+        Box::pin(driver.drive(steer)).await.map_err(interrupted)
     }
 
     fn driver<'a>(

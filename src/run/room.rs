@@ -33,10 +33,10 @@ pub(super) fn target_of(state: &RunState, step: &StepState, in_use: &InUse) -> O
     let again = Rules { busy, ..room };
     let rules = Rules { avoid: &step.avoid, ..again };
     #[cfg(test)]
-    if crate::simulation::Mistake::PrefersVulnerableTargets.is_made() {
-        if let Some(Choice { host, .. }) = target_among(occupancy, &mover, &rules, waiting_hosts(state, &mover.from)) {
-            return Some((host, None));
-        }
+    if crate::simulation::Mistake::PrefersVulnerableTargets.is_made()
+        && let Some(Choice { host, .. }) = target_among(occupancy, &mover, &rules, waiting_hosts(state, &mover.from))
+    {
+        return Some((host, None));
     }
     let chosen = target_for(occupancy, &mover, &rules).or_else(|| {
         if target_for(occupancy, &mover, &room).is_none() {

@@ -25,7 +25,7 @@ pub struct Held(Engine);
 #[derive(Debug)]
 pub enum Turn {
     /// It was taken over, and came to this.
-    Ran(RunEnd),
+    Ran(Box<RunEnd>),
     /// Its last runner had brought it to an end or to a stop by somebody's word: nothing is left to take over.
     Over(Box<RunState>),
 }
@@ -86,7 +86,7 @@ impl Held {
         if state.ended().is_some() {
             return Ok(Turn::Over(Box::new(state)));
         }
-        self.0.go_on(state, steer, observer).await.map(Turn::Ran)
+        self.0.go_on(state, steer, observer).await.map(|end| Turn::Ran(Box::new(end)))
     }
 
     /// Where the region's runs are.

@@ -47,7 +47,7 @@ impl Effects {
         }
         self.changes = world.changes().len();
         for order in &world.reboots_ordered()[self.reboots..] {
-            found.extend(self.reboot(order, state));
+            found.extend(Self::reboot(order, state));
         }
         self.reboots = world.reboots_ordered().len();
         found
@@ -124,7 +124,7 @@ impl Effects {
     }
 
     /// What was on a host when the order to reboot it was taken.
-    fn reboot(&self, order: &RebootOrdered, state: &RunState) -> Vec<String> {
+    fn reboot(order: &RebootOrdered, state: &RunState) -> Vec<String> {
         let RebootOrdered { host, at, instances, migrating, jobs } = order;
         let old = |since: Timestamp| at.duration_since(since).as_secs() > BETWEEN_LOOK_AND_ORDER;
         let memory = state.hosts().get(host).map(|host| host.memory().clone()).unwrap_or_default();

@@ -90,7 +90,9 @@ impl Watch {
             found.extend(self.effects.look(world, state));
             found
         });
-        found.into_iter().for_each(|what| self.say(what));
+        for what in found {
+            self.say(what);
+        }
     }
 
     /// Harm that was done to the region: guests ended by a reboot of ours, hosts rebooted twice.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::actions::{Progress, ProgressKind};
-use crate::model::{HostName, InstanceId, ProjectId, StepId};
+use crate::model::{HostName, InstanceId, ProjectId, StepId, ZoneName};
 use crate::report::{
     ApiLine, Eta, History, HostCounts, HostStory, MigrationCounts, Observation, RunnerLine, StepParts, Summary, Weight,
     eta, metrics,
@@ -387,7 +387,7 @@ impl Board {
         let begun = moves().count();
         Some(Cell {
             host: &planned.host,
-            zone: planned.zone.as_ref().map(|zone| zone.as_str()),
+            zone: planned.zone.as_ref().map(ZoneName::as_str),
             rack: planned.rack.as_deref(),
             order: planned.order,
             canary: planned.canary,
@@ -481,13 +481,12 @@ fn line(entry: &crate::report::TrailEntry) -> LogLine<'_> {
 fn grouped(waits: impl Iterator<Item = (String, String)>) -> Vec<WaitGroup> {
     let mut groups: Vec<WaitGroup> = Vec::new();
     for (what, reason) in waits {
-        let group = match groups.iter_mut().position(|group| group.reason == reason) {
-            Some(place) => &mut groups[place],
-            None => {
-                groups.push(WaitGroup { reason, named: Vec::new(), more: 0 });
-                let last = groups.len() - 1;
-                &mut groups[last]
-            }
+        let group = if let Some(place) = groups.iter().position(|group| group.reason == reason) {
+            &mut groups[place]
+        } else {
+            groups.push(WaitGroup { reason, named: Vec::new(), more: 0 });
+            let last = groups.len() - 1;
+            &mut groups[last]
         };
         if group.named.len() < NAMED {
             group.named.push(what);

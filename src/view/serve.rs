@@ -146,6 +146,8 @@ async fn changes(State(face): State<Arc<Face>>) -> Response<Body> {
 }
 
 fn told(hub: &Hub, place: OwnedSemaphorePermit) -> impl Stream<Item = Result<Message, Infallible>> + use<> {
+    use futures_util::StreamExt as _;
+
     let hello = Message::default().event("hello").data(NOTHING);
     let changes = stream::unfold((hub.watch(), place), |(mut changes, place)| async move {
         let message = match changes.recv().await {
@@ -155,7 +157,6 @@ fn told(hub: &Hub, place: OwnedSemaphorePermit) -> impl Stream<Item = Result<Mes
         };
         Some((Ok(message), (changes, place)))
     });
-    use futures_util::StreamExt as _;
     stream::once(async move { Ok(hello) }).chain(changes)
 }
 

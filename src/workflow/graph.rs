@@ -225,13 +225,14 @@ impl ExtraStep {
 /// The steps of a planned subject: a host's with its moves, or the one of an instance in the place of a host.
 /// Those of a host that is only drained end with the last look after its moves.
 pub fn steps_of(planned: &PlannedHost, moves: &[InstanceId], added: &Added<'_>) -> Vec<Step> {
+    use StepKind::{Disable, Identify, Move, Resolve};
+
     if planned.cold_boot.is_none() {
         let ways: Vec<InstanceId> = planned.ways().map(|way| way.instance).collect();
         if !planned.drain_only {
             return host_steps(&planned.host, &ways, moves, added);
         }
         let mut steps = host_steps(&planned.host, &ways, moves, &Added::default());
-        use StepKind::{Disable, Identify, Move, Resolve};
         steps.retain(|step| matches!(step.kind, Identify | Disable | Resolve | Move));
         return steps;
     }
@@ -243,7 +244,7 @@ pub fn steps_of(planned: &PlannedHost, moves: &[InstanceId], added: &Added<'_>) 
 /// left and the update is staged, a further look follows, and they are started when the evidence holds.
 pub fn park(steps: &mut Vec<Step>, host: &HostName, stops: &[Ranked]) {
     let looks = steps.iter().filter(|step| step.kind == StepKind::Resolve);
-    let (Some(last), count) = (looks.clone().last().map(|step| step.id.clone()), looks.count()) else { return };
+    let (Some(last), count) = (looks.clone().next_back().map(|step| step.id.clone()), looks.count()) else { return };
     let Some(fence) = steps.iter().position(|step| step.kind == StepKind::Fence) else { return };
     if stops.is_empty() {
         return;

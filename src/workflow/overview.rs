@@ -83,10 +83,10 @@ fn by_part(rollout: &Rollout) -> Vec<Vec<&PlannedHost>> {
     for host in &rollout.hosts {
         zones.entry(host.zone.as_ref()).or_default().push(host);
     }
-    zones.into_values().flat_map(parts).collect()
+    zones.into_values().flat_map(|hosts| parts(&hosts)).collect()
 }
 
-fn parts(hosts: Vec<&PlannedHost>) -> Vec<Vec<&PlannedHost>> {
+fn parts<'a>(hosts: &[&'a PlannedHost]) -> Vec<Vec<&'a PlannedHost>> {
     let size = hosts.len().div_ceil(PARTS).max(1);
     hosts.chunks(size).map(<[_]>::to_vec).collect()
 }

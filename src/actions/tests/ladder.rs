@@ -69,9 +69,12 @@ async fn a_host_whose_nova_compute_reports_is_not_switched_off() {
     assert_eq!(rig.count("power"), 0);
 }
 
+/// Something that comes between.
+type Disturbance = fn(&mut super::region::State);
+
 #[tokio::test(start_paused = true)]
 async fn nothing_that_is_not_quiet_any_more_is_switched_off() {
-    let disturbances: [(&str, fn(&mut super::region::State)); 4] = [
+    let disturbances: [(&str, Disturbance); 4] = [
         ("Nova places instance", |s| s.boot_server(2, InstanceStatus::Active)),
         ("not at rest", |s| s.vm(1).status = InstanceStatus::Active),
         ("has a migration in progress", |s| {

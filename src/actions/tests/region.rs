@@ -69,6 +69,7 @@ pub enum Script {
 type Incident = Box<dyn FnOnce(&mut State) + Send>;
 
 /// The state of the region.
+#[expect(clippy::struct_excessive_bools, reason = "each test sets those that it is about")]
 pub struct State {
     pub services: BTreeMap<HostName, ComputeService>,
     pub servers: BTreeMap<InstanceId, Server>,

@@ -20,6 +20,10 @@ use crate::report::{Style, count, review};
 
 /// Arguments of `instances`.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of the command line, given with and without the others"
+)]
 pub struct InstancesArgs {
     /// Shipped remedy, or the path of one
     #[arg(long, value_name = "NAME|FILE", default_value = "mds")]

@@ -25,6 +25,7 @@ impl Screen {
     }
 
     /// Draws `text` over what stands there: each line over the one before, so that nothing flickers.
+    #[expect(clippy::unused_self, reason = "only a screen that was entered is drawn on")]
     pub fn draw(&self, text: &str) -> Result<(), CommandError> {
         print(screenful(text, terminal::size().unwrap_or(SMALL)))
     }
@@ -101,7 +102,7 @@ mod tests {
 
     #[test]
     fn what_is_taller_than_the_screen_is_counted_and_nothing_scrolls() {
-        let text = (1..=30).map(|number| format!("line {number}\n")).collect::<String>();
+        let text = (1..=30).map(|number| format!("line {number}\n")).collect::<Vec<_>>().concat();
         let screen = screenful(&text, (24, 80));
         assert_eq!(screen.matches("\r\n").count(), 23);
         assert!(screen.contains("line 23") && screen.ends_with("… and 7 more lines\u{1b}[K\u{1b}[J"), "{screen:?}");

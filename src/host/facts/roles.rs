@@ -63,9 +63,12 @@ impl Gateway {
 /// Lines, one name each.
 pub(super) fn names(text: &str) -> Result<Vec<String>, String> {
     let names = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let whole = |name: &str| match name.contains(char::is_whitespace) {
-        true => Err(format!("`{name}` is more than one name")),
-        false => Ok(name.to_owned()),
+    let whole = |name: &str| {
+        if name.contains(char::is_whitespace) {
+            Err(format!("`{name}` is more than one name"))
+        } else {
+            Ok(name.to_owned())
+        }
     };
     names.map(whole).collect()
 }

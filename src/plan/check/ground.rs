@@ -44,6 +44,7 @@ pub(super) struct Ground<'a> {
 
 /// A host.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own about the host")]
 pub(super) struct HostView<'a> {
     pub(super) host: &'a Host,
     /// Its place in `rollout.hosts`.

@@ -79,11 +79,10 @@ fn held(instance: &Instance, is_device: impl Fn(&str) -> bool) -> Option<String>
 
 /// Something that its flavor or its image asks for; `false` asks for nothing.
 fn asked(instance: &Instance, specs: &[&str], properties: &[&str]) -> Option<String> {
-    let is_meant = |value: &&String| !value.is_empty() && !value.eq_ignore_ascii_case("false");
-    let in_flavor = |key: &&&str| {
-        instance.flavor.as_ref().and_then(|flavor| flavor.extra_specs.get(**key)).filter(is_meant).is_some()
-    };
-    let in_image = |key: &&&str| instance.image.get(**key).filter(is_meant).is_some();
+    let is_meant = |value: &String| !value.is_empty() && !value.eq_ignore_ascii_case("false");
+    let in_flavor =
+        |key: &&&str| instance.flavor.as_ref().and_then(|flavor| flavor.extra_specs.get(**key)).is_some_and(is_meant);
+    let in_image = |key: &&&str| instance.image.get(**key).is_some_and(is_meant);
     let flavor = specs.iter().find(in_flavor).map(|key| format!("its flavor asks for {key}"));
     flavor.or_else(|| properties.iter().find(in_image).map(|key| format!("its image asks for {key}")))
 }

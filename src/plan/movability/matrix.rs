@@ -7,6 +7,7 @@ use super::{Bond, Standing};
 
 /// What Nova lets be done with an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each way is open or not whatever the others are")]
 pub struct Ways {
     /// Live migration.
     pub live: bool,
@@ -22,6 +23,7 @@ impl Ways {
     const NONE: Self = Self { live: false, cold: false, stop: false, rest: false };
 
     /// What both allow.
+    #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
             live: self.live && other.live,

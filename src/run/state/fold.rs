@@ -109,20 +109,7 @@ impl RunState {
             EventKind::TargetSeen { host, came, gone } => {
                 self.occupancy.see(host, came, gone).map_err(|refusal| refusal.to_string())?;
             }
-            EventKind::HostQuarantined { host, step, reason } => {
-                let state = self.host_mut(host)?;
-                state.phase = HostPhase::Quarantined;
-                state.since = event.at;
-                state.why = Some(reason.clone());
-                state.failed_in = step.as_str().split('/').nth(1).and_then(StepKind::named);
-                state.memory.quarantined = Some(reason.clone());
-                state.add_aftercare(host);
-                // A host that the region does not list is no target anyway.
-                let _ = self.occupancy.retire(host);
-                self.reliefs += 1;
-                self.health.clear();
-                self.forget_sickness_that_nobody_asks_about();
-            }
+            EventKind::HostQuarantined { host, step, reason } => self.quarantine(host, step, reason, event.at)?,
             EventKind::HostSkipped { host, reason } => {
                 let state = self.host_mut(host)?;
                 if state.has_begun(StepKind::Disable) {
@@ -133,16 +120,7 @@ impl RunState {
                 state.why = Some(reason.clone());
                 self.reliefs += 1;
             }
-            EventKind::HostReleased { host } => {
-                let state = self.host_mut(host)?;
-                if state.phase != HostPhase::Active || state.is_busy() {
-                    return Err(format!("{host} is {}", state.activity()));
-                }
-                state.phase = HostPhase::Skipped;
-                state.since = event.at;
-                state.why = Some("given back as it was".to_owned());
-                self.reliefs += 1;
-            }
+            EventKind::HostReleased { host } => self.give_back(host, event.at)?,
             EventKind::HostRelieved { host } => {
                 let state = self.host_mut(host)?;
                 if state.phase != HostPhase::Active || state.is_busy() {
@@ -166,19 +144,7 @@ impl RunState {
                 self.health.insert(gate.clone(), health);
             }
             EventKind::RunPaused { cause, reason } => self.status = RunStatus::Paused(*cause, reason.clone()),
-            EventKind::RunContinued { .. } => {
-                self.status = RunStatus::Running;
-                // What was said before a pause may be days old.
-                self.health.clear();
-                self.acknowledged_failures = self.count(HostPhase::Quarantined);
-                self.drift = None;
-                // Somebody has looked: what waited for another attempt need not wait longer.
-                for step in self.hosts.values_mut().flat_map(|host| host.steps.values_mut()) {
-                    if let StepStatus::Retrying { at, .. } = &mut step.status {
-                        *at = (*at).min(event.at);
-                    }
-                }
-            }
+            EventKind::RunContinued { .. } => self.go_on(event.at),
             EventKind::StopRequested { .. } => self.status = RunStatus::Stopping,
             EventKind::LimitsChanged { limits, .. } => self.limits = limits.clone(),
             EventKind::RunEnded { outcome, requests, retries } => {
@@ -192,6 +158,48 @@ impl RunState {
             }
         }
         Ok(())
+    }
+
+    fn quarantine(&mut self, host: &HostName, step: &StepId, reason: &str, now: Timestamp) -> Result<(), String> {
+        let state = self.host_mut(host)?;
+        state.phase = HostPhase::Quarantined;
+        state.since = now;
+        state.why = Some(reason.to_owned());
+        state.failed_in = step.as_str().split('/').nth(1).and_then(StepKind::named);
+        state.memory.quarantined = Some(reason.to_owned());
+        state.add_aftercare(host);
+        // A host that the region does not list is no target anyway.
+        let _ = self.occupancy.retire(host);
+        self.reliefs += 1;
+        self.health.clear();
+        self.forget_sickness_that_nobody_asks_about();
+        Ok(())
+    }
+
+    fn give_back(&mut self, host: &HostName, now: Timestamp) -> Result<(), String> {
+        let state = self.host_mut(host)?;
+        if state.phase != HostPhase::Active || state.is_busy() {
+            return Err(format!("{host} is {}", state.activity()));
+        }
+        state.phase = HostPhase::Skipped;
+        state.since = now;
+        state.why = Some("given back as it was".to_owned());
+        self.reliefs += 1;
+        Ok(())
+    }
+
+    fn go_on(&mut self, now: Timestamp) {
+        self.status = RunStatus::Running;
+        // What was said before a pause may be days old.
+        self.health.clear();
+        self.acknowledged_failures = self.count(HostPhase::Quarantined);
+        self.drift = None;
+        // Somebody has looked: what waited for another attempt need not wait longer.
+        for step in self.hosts.values_mut().flat_map(|host| host.steps.values_mut()) {
+            if let StepStatus::Retrying { at, .. } = &mut step.status {
+                *at = (*at).min(now);
+            }
+        }
     }
 
     fn start(&mut self, id: &StepId, attempt: u32, target: Option<&HostName>, now: Timestamp) -> Result<(), String> {

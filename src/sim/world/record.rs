@@ -76,6 +76,7 @@ impl RecordStatus {
 
 /// A migration record.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each happens to a migration whatever else happens to it")]
 pub struct Record {
     /// Grows with time.
     pub id: u64,

@@ -215,10 +215,10 @@ impl Drop for Browser {
 fn port_of(said: &mut BufReader<ChildStdout>) -> u16 {
     let mut line = String::new();
     while said.read_line(&mut line).is_ok_and(|read| read > 0) {
-        if let Some((_, port)) = line.trim_end().trim_end_matches('.').rsplit_once("on port ") {
-            if line.contains("started successfully") {
-                return port.parse().expect("a port");
-            }
+        if let Some((_, port)) = line.trim_end().trim_end_matches('.').rsplit_once("on port ")
+            && line.contains("started successfully")
+        {
+            return port.parse().expect("a port");
         }
         line.clear();
     }

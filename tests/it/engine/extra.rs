@@ -1,5 +1,7 @@
 //! Steps that remedy and policy add: carried out once a host, where their file says, whenever the runner dies.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test picks the events that it is about")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! A host that does not come back gets its power switched by the operator's commands, whenever the runner dies.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test picks the events that it is about")]
+
 use std::sync::Arc;
 
 use fleetmend::journal::memory::MemoryJournal;

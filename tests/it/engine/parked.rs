@@ -1,5 +1,7 @@
 //! Instances that are stopped in place: what ran runs again, whatever happens on the way.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test picks the events that it is about")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

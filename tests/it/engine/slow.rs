@@ -1,5 +1,7 @@
 //! Live migrations that do not end: each rung of the ladder is reached, and nobody is harmed on it.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test picks the events that it is about")]
+
 use fleetmend::model::{HostName, InstanceHandling, InstanceId, LastResort, Policy};
 use fleetmend::run::{Event, EventKind, Outcome, StepOutput};
 use fleetmend::sim::faults::{Faults, MigrationFault, MigrationRule};

@@ -1,6 +1,7 @@
 //! A series of runs on the real region whose runner is killed at random times, and in turn something else with it; each is
 //! resumed to its right end. Only where `FLEETMEND_CRASHES` says which rounds: `0..12`; `tests/all crashes` does.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test picks the events that it is about")]
 #![expect(clippy::print_stdout, reason = "seeds and what was done are said")]
 
 use std::collections::BTreeSet;

@@ -1,8 +1,6 @@
 //! Every kind of instance on the real region: what the matrix says is what Nova accepts, and what is stopped in place
 //! runs again though the runner is killed in a stop and in a start.
 
-#![expect(clippy::print_stdout, reason = "what is left out is said")]
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 

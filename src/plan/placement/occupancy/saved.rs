@@ -40,7 +40,9 @@ impl Occupancy {
         }
         let kept = |id: &InstanceId| saved.occupants.binary_search_by(|other| other.0.cmp(id)).is_ok();
         let gone: Vec<InstanceId> = self.occupants.keys().filter(|id| !kept(id)).copied().collect();
-        gone.into_iter().for_each(|id| self.remove(id));
+        for id in gone {
+            self.remove(id);
+        }
         for (id, on, bound_for, amounts, group) in saved.occupants {
             let known = self.occupants.get(&id);
             let is_so = known.is_some_and(|known| {

@@ -183,7 +183,7 @@ pub(super) fn reset_state(world: &mut World, ask: &Ask) -> Answered {
     let id = visible(world, ask)?;
     super::admin_only(ask, "os_compute_api:os-admin-actions:reset_state")?;
     if ask.body.pointer("/os-resetState/state").and_then(Value::as_str) != Some("active") {
-        return Err(Refusal::bad_request("the simulated Nova only sets `active`".to_owned()).into());
+        return Err(Refusal::bad_request("the simulated Nova only sets `active`".to_owned()));
     }
     accepted(world.reset_to_active(id, ask.caller()))
 }
