@@ -1,7 +1,7 @@
 //! Every request and every command that a rollout sends, by step: what a reviewer of a change looks up.
 //!
-//! What differs from host to host stands between braces; the page fills it in for one host. A test holds the changing
-//! ones to what the simulated region was asked in a run.
+//! What differs from host to host stands between braces. Nothing holds these words to what actions ask: a change of an
+//! action is to be told here too.
 
 use super::sentence::kind_words;
 use crate::model::{InstanceHandling, NovaConfHandling};
